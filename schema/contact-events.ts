@@ -1,0 +1,39 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { type EventOf, events, personal } from './define.ts'
+import { Id } from './shared.ts'
+
+export const methodTypes = ['email', 'phone', 'url', 'social', 'address', 'other'] as const
+export const MethodType = Type.Union(methodTypes.map((type) => Type.Literal(type)))
+export type MethodType = (typeof methodTypes)[number]
+
+/**
+ * A way to reach a contact. `value` is what to show and use: an e-mail address as written, a phone number in E.164 where it can be, else as written.
+ * `normalized` is what is compared (an e-mail address in its normal form); `raw` is a phone number as it was written.
+ */
+export const Method = Type.Object({
+  id: Id,
+  type: Type.Unsafe<MethodType>(MethodType),
+  value: Type.String(),
+  label: Type.Optional(Type.String()),
+  normalized: Type.Optional(Type.String()),
+  raw: Type.Optional(Type.String()),
+})
+export type Method = Static<typeof Method>
+
+// Stored for ever: a field may be added as optional, never renamed or retyped.
+export const contactEvents = events({
+  ContactCreated: {
+    contactId: Id,
+    name: personal(Type.String()),
+    company: personal(Type.Optional(Type.String())),
+    methods: personal(Type.Array(Method)),
+  },
+  ContactRenamed: { contactId: Id, name: personal(Type.String()) },
+  ContactCompanyChanged: { contactId: Id, company: personal(Type.Union([Type.String(), Type.Null()])) },
+  ContactMethodAdded: { contactId: Id, method: personal(Method) },
+  ContactMethodRemoved: { contactId: Id, methodId: Id },
+  ContactArchived: { contactId: Id },
+  ContactRestored: { contactId: Id },
+  NoteAdded: { contactId: Id, noteId: Id, text: personal(Type.String()) },
+})
+export type ContactEvent = EventOf<typeof contactEvents>

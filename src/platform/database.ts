@@ -1,0 +1,90 @@
+import { fileURLToPath } from 'node:url'
+import { runner } from 'node-pg-migrate'
+import pg from 'pg'
+import type { Logger } from 'pino'
+import { type QuerySqlToken, sql } from 'slonik'
+
+export { sql }
+
+/** Runs SQL composed with slonik's tag. A pool, or a client inside `transaction`. */
+export type Database = {
+  /** @throws pg's DatabaseError when Postgres refuses, a connection error when it is away */
+  rows<Row extends object>(query: Query): Promise<Row[]>
+}
+
+/** @property name makes it a prepared statement, for queries that run often */
+export type Query = QuerySqlToken & { readonly name?: string }
+
+export type Pool = Database & {
+  /** Runs `work` in one transaction: commits what it did, or nothing when it throws. Never retries. */
+  transaction<T>(work: (db: Database) => Promise<T>): Promise<T>
+  /** A connection of its own outside the pool, for LISTEN. */
+  connect(): Promise<pg.Client>
+  close(): Promise<void>
+}
+
+const { builtins } = pg.types
+/** bigint as number (our counts and revisions stay below 2^53) and instants as `toISOString` writes them: JSON can carry both. */
+const parsers: Record<number, (text: string) => unknown> = {
+  [builtins.INT8]: Number,
+  [builtins.TIMESTAMPTZ]: (text) => new Date(text).toISOString(),
+}
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') => parsers[oid] ?? pg.types.getTypeParser(oid, format as 'text'),
+}
+
+const run = (client: pg.Pool | pg.ClientBase): Database => ({
+  async rows<Row extends object>({ name, sql: text, values }: Query) {
+    const result = await client.query<Row>({ ...(name && { name }), text: text.replaceAll('$slonik_', '$'), values: [...values], types })
+    return result.rows
+  },
+})
+
+/**
+ * Opens a pool. Connecting happens on first use, so this never fails.
+ * @param connections the most at once
+ */
+export function openPool(url: string, log: Logger, connections = 10): Pool {
+  const pool = new pg.Pool({ connectionString: url, max: connections, connectionTimeoutMillis: 5_000, idleTimeoutMillis: 30_000 })
+  // An idle connection that breaks would otherwise end the process; the pool makes a new one by itself.
+  pool.on('error', (err) => log.warn({ err }, 'an idle connection to Postgres broke'))
+  return {
+    ...run(pool),
+    async transaction(work) {
+      const client = await pool.connect()
+      let broken: unknown
+      try {
+        await client.query('begin')
+        const result = await work(run(client))
+        await client.query('commit')
+        return result
+      } catch (error) {
+        await client.query('rollback').catch((failure) => (broken = failure))
+        throw error
+      } finally {
+        client.release(broken as Error | undefined)
+      }
+    },
+    async connect() {
+      const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000, keepAlive: true })
+      await client.connect()
+      return client
+    },
+    close: () => pool.end(),
+  }
+}
+
+/** Brings the private tables (vault, checkpoints) up to date. Safe to call from many processes at once: the others wait. */
+export async function migrate(url: string, log: Logger): Promise<void> {
+  await runner({
+    databaseUrl: url,
+    dir: fileURLToPath(new URL('migrations', import.meta.url)),
+    ignorePattern: String.raw`\..*`,
+    migrationsSchema: 'smartcrm',
+    createMigrationsSchema: true,
+    migrationsTable: 'migrations',
+    direction: 'up',
+    advisoryLockMode: 'wait',
+    logger: { debug: () => {}, info: (text) => log.debug(text), warn: (text) => log.warn(text), error: (text) => log.error(text) },
+  })
+}

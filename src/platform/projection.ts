@@ -1,0 +1,117 @@
+import type { Static, TObject, TSchema } from '@sinclair/typebox'
+import { type IdentifierSqlToken, sql } from 'slonik'
+import type { EventType } from '../../schema/define.ts'
+import type { Database } from './database.ts'
+import type { RecordedEvent } from './event.ts'
+
+/** What a column holds. A `count` adds what it is given, a `last` (instant) keeps the latest; every other kind takes what it is given. */
+export type ColumnKind = 'uuid' | 'text' | 'integer' | 'boolean' | 'instant' | 'json' | 'count' | 'last'
+type ValueOf = { uuid: string; text: string; integer: number; boolean: boolean; instant: string; json: unknown; count: number; last: string }
+type Columns = Record<string, ColumnKind>
+export type Value = string | number | boolean | null | object
+export type Row = Record<string, Value>
+
+/** The state of one row to be, as data. Left-out columns of a `put` are null or zero. */
+export type RowWrite = { readonly verb: 'put' | 'patch' | 'merge' | 'remove'; readonly table: string; readonly row: Row }
+
+type RowOf<C extends Columns, K extends keyof C> = { [N in K]: ValueOf[C[N]] } & { [N in Exclude<keyof C, K>]?: ValueOf[C[N]] | null }
+
+export type TableDeclaration<C extends Columns = Columns, K extends keyof C = keyof C> = {
+  readonly key: readonly (K & string)[]
+  readonly columns: C
+  /** Index expressions in SQL over the snake_case columns, e.g. `created_at desc, contact_id desc` or `using gin (…)`. */
+  readonly indexes: readonly string[]
+}
+
+/** The row writes of one table, to be used by a projection's handlers. */
+export type Table<C extends Columns = Columns, K extends keyof C = keyof C> = TableDeclaration<C, K> & {
+  /** Its versioned name, e.g. `contacts_v1` in schema `read`. */
+  readonly name: string
+  /** Its qualified name for SQL. */
+  readonly sql: IdentifierSqlToken
+  /** The row is now exactly this. */
+  put(row: RowOf<C, K>): RowWrite
+  /** These columns change, if there is such a row. */
+  patch(row: RowOf<C, K>): RowWrite
+  /** These columns change, in a new row if there is none. */
+  merge(row: RowOf<C, K>): RowWrite
+  /** No such row; with the first columns of the key alone: none that has them. */
+  remove(key: { [N in K]?: ValueOf[C[N]] }): RowWrite
+}
+
+/** Declares a table: its key, the kind of each column, its indexes beside the primary key. */
+export function table<const C extends Columns, const K extends keyof C & string>(
+  key: K | readonly K[],
+  columns: C,
+  ...indexes: string[]
+): TableDeclaration<C, K> {
+  return { key: (typeof key === 'string' ? [key] : key) as readonly K[], columns, indexes }
+}
+
+/** A question that the read tables answer, and the endpoint that asks it. */
+export type QueryEndpoint<P extends TObject = TObject, Q extends TObject = TObject, R extends TSchema = TSchema> = {
+  readonly operationId: string
+  /** As OpenAPI writes it, below `/v1`: `/contacts/{id}`. Always GET. */
+  readonly path: string
+  readonly summary: string
+  readonly description?: string
+  readonly params: P
+  readonly querystring: Q
+  readonly response: R
+  /** Null means: there is no such thing (404). */
+  run(db: Database, input: { params: Static<P>; query: Static<Q> }): Promise<Static<R> | null>
+}
+
+/** Declares a query; only fixes its types. */
+export const query = <P extends TObject, Q extends TObject, R extends TSchema>(endpoint: QueryEndpoint<P, Q, R>) =>
+  endpoint as unknown as QueryEndpoint
+
+type Tables<T extends Record<string, TableDeclaration>> = { [N in keyof T]: T[N] extends TableDeclaration<infer C, infer K> ? Table<C, K> : never }
+type EventTypes = Record<string, EventType>
+type Handlers<E extends EventTypes, T extends Record<string, TableDeclaration>> = {
+  [N in keyof E]: (tables: Tables<T>, data: ReturnType<E[N]>['data'], event: RecordedEvent) => RowWrite[]
+}
+
+/** A read model: its tables, one handler an event, the queries it answers. */
+export type Projection = {
+  readonly name: string
+  /** Grows with every change of tables or handlers: it is part of the tables' names. */
+  readonly version: number
+  readonly tables: Record<string, Table>
+  /** The row writes of one event; none for a type that it does not handle. */
+  handle(event: RecordedEvent): RowWrite[]
+  readonly eventTypes: ReadonlySet<string>
+}
+
+/**
+ * Declares a projection.
+ * @param on one handler an event type that it follows; what it returns is applied by the projector
+ */
+export function projection<const T extends Record<string, TableDeclaration<any, any>>, const E extends EventTypes>(declared: {
+  name: string
+  version: number
+  tables: T
+  events: E
+  on: Handlers<E, T>
+}): Projection & { readonly tables: Tables<T> } {
+  const { name, version, on } = declared
+  const tables = Object.fromEntries(
+    Object.entries(declared.tables).map(([noun, declaration]) => [noun, bind(`${snake(noun)}_v${version}`, declaration)]),
+  ) as Tables<T>
+  const handlers = on as Record<string, (tables: unknown, data: unknown, event: RecordedEvent) => RowWrite[]>
+  return {
+    name,
+    version,
+    tables: tables as Tables<T> & Record<string, Table>,
+    handle: (event) => handlers[event.type]?.(tables, event.data, event) ?? [],
+    eventTypes: new Set(Object.keys(on)),
+  }
+}
+
+function bind(name: string, declaration: TableDeclaration): Table {
+  const write = (verb: RowWrite['verb']) => (row: object) => ({ verb, table: name, row: row as Row })
+  return { ...declaration, name, sql: sql.identifier(['read', name]), put: write('put'), patch: write('patch'), merge: write('merge'), remove: write('remove') }
+}
+
+/** `lastEmailAt` → `last_email_at`: how a column is called in SQL. */
+export const snake = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)

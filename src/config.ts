@@ -1,0 +1,172 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseEnv } from 'node:util'
+import { Fault } from './platform/fault.ts'
+
+/** Everything that is wrong with the settings, at once. */
+export class ConfigError extends Fault {
+  override name = 'ConfigError'
+  faults: string[]
+  constructor(faults: string[]) {
+    super(faults.join('\n'))
+    this.faults = faults
+  }
+}
+
+/**
+ * One setting. `parse` takes the text and gives the value, or throws what the text has to be ("has to be …"); it never repeats
+ * the text, which may be a secret.
+ */
+export type Setting<Value> = { name: string; default?: string; description: string; parse: (text: string) => Value }
+
+const port = (text: string) => {
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
+  throw new Error('has to be a port: a whole number from 0 to 65535')
+}
+
+const matching = (pattern: RegExp, expected: string) => (text: string) => {
+  if (pattern.test(text)) return text
+  throw new Error(`has to be ${expected}`)
+}
+
+const httpUrl = (text: string) => {
+  const url = URL.parse(text)
+  if (url && ['http:', 'https:'].includes(url.protocol)) return text.replace(/\/+$/, '')
+  throw new Error('has to be an address that starts with http:// or https://')
+}
+
+const masterKey = (text: string): Buffer => {
+  const key = /^[0-9a-f]{64}$/i.test(text) ? Buffer.from(text, 'hex') : Buffer.from(text, 'base64')
+  if (key.length === 32 && /^[\w+/-]+=?$/.test(text)) return key
+  throw new Error('has to be 32 bytes as base64 or hex, for example from: openssl rand -base64 32')
+}
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+const logLevel = (text: string): LogLevel => {
+  const level = logLevels.find((level) => level === text)
+  if (level) return level
+  throw new Error(`has to be one of ${logLevels.join(', ')}`)
+}
+
+// The client knows KurrentDB under the old scheme only.
+const eventStoreUrl = (text: string) => {
+  if (/^(esdb|kurrentdb)(\+discover)?:\/\/[^\s/?]+/.test(text)) return text.replace(/^kurrentdb/, 'esdb')
+  throw new Error('has to start with esdb://, esdb+discover://, kurrentdb:// or kurrentdb+discover:// and name a host')
+}
+
+const setting = <Value>(setting: Setting<Value>) => setting
+
+/** All settings there are, in the order in which the README shows them. */
+export const settings = {
+  port: setting({ name: 'PORT', default: '3000', description: 'Port of the HTTP API; 0 takes any free one', parse: port }),
+  host: setting({
+    name: 'HOST',
+    default: '127.0.0.1',
+    description: 'Address that the HTTP API listens on; 0.0.0.0 lets other machines in',
+    parse: matching(/^[\w.:%-]+$/, 'an IP address or a host name'),
+  }),
+  dataFolder: setting({
+    name: 'SMARTCRM_DATA',
+    default: './data',
+    description: 'Folder of the embedded servers and of what is kept beside the log',
+    parse: (text) => resolve(text),
+  }),
+  adminKey: setting({
+    name: 'SMARTCRM_ADMIN_KEY',
+    description: 'API key to accept as administrator, instead of one made at the first start; at least 16 characters',
+    parse: matching(/^[\x21-\x7e]{16,}$/, 'at least 16 characters, without spaces or letters beyond ASCII'),
+  }),
+  masterKey: setting({
+    name: 'SMARTCRM_MASTER_KEY',
+    description:
+      'Key that wraps the keys of all personal data: 32 bytes as base64 or hex. Unset: made once and kept in a file in the data folder',
+    parse: masterKey,
+  }),
+  eventStoreUrl: setting({
+    name: 'EVENTSTORE_URL',
+    description: 'EventStoreDB or KurrentDB to use (esdb://…, esdb+discover://…). Unset: the embedded event store',
+    parse: eventStoreUrl,
+  }),
+  databaseUrl: setting({
+    name: 'DATABASE_URL',
+    description: 'Postgres to use (postgres://…). Unset: the embedded Postgres',
+    parse: matching(/^postgres(ql)?:\/\/\S+\/\S+$/, 'postgres://user:password@host:port/database'),
+  }),
+  eventStorePort: setting({ name: 'EVENTSTORE_PORT', description: 'Port of the embedded event store. Unset: any free one', parse: port }),
+  postgresPort: setting({ name: 'POSTGRES_PORT', description: 'Port of the embedded Postgres. Unset: any free one', parse: port }),
+  logLevel: setting({ name: 'LOG_LEVEL', default: 'info', description: `How much is logged: ${logLevels.join(', ')}`, parse: logLevel }),
+  serviceUrl: setting({
+    name: 'SMARTCRM_URL',
+    description: 'Where the command line finds the service. Unset: this machine and PORT',
+    parse: httpUrl,
+  }),
+  apiKey: setting({
+    name: 'SMARTCRM_KEY',
+    description: 'API key that the command line uses',
+    parse: matching(/^[\x21-\x7e]+$/, 'an API key, without spaces'),
+  }),
+}
+
+type Settings = typeof settings
+type Value<Name extends keyof Settings> = ReturnType<Settings[Name]['parse']>
+type Required = 'port' | 'host' | 'dataFolder' | 'logLevel' | 'serviceUrl'
+
+/** The checked settings. Optional ones that nobody set are not there. */
+export type Config = Readonly<{ [Name in Required]: Value<Name> } & { [Name in Exclude<keyof Settings, Required>]?: Value<Name> }>
+
+/** The process's environment over the `.env` file of the working directory, as `process.loadEnvFile` would have it. */
+export function environment(): NodeJS.ProcessEnv {
+  try {
+    return { ...parseEnv(readFileSync('.env', 'utf8')), ...process.env }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return process.env
+    throw new ConfigError([`The file .env cannot be read (${(error as Error).message}): mend it or take it away.`])
+  }
+}
+
+/**
+ * Reads and checks the settings. Nothing else of ours reads the environment.
+ * @param env an empty text counts as unset
+ * @throws ConfigError naming everything that is wrong
+ */
+export function readConfig(env: NodeJS.ProcessEnv = environment()): Config {
+  const faults = unknownNames(env)
+  const config: Record<string, unknown> = {}
+  for (const [key, { name, default: fallback, parse }] of Object.entries(settings)) {
+    const text = env[name]?.trim() || fallback
+    if (text === undefined) continue
+    try {
+      config[key] = parse(text)
+    } catch (error) {
+      faults.push(`${name} ${(error as Error).message}.`)
+    }
+  }
+  config['serviceUrl'] ??= `http://127.0.0.1:${config['port']}`
+  if (faults.length > 0) throw new ConfigError(faults)
+  return Object.freeze(config) as Config
+}
+
+/** Names of ours that nobody reads are misspelt ones. */
+function unknownNames(env: NodeJS.ProcessEnv): string[] {
+  const known = Object.values(settings).map(({ name }) => name)
+  const unknown = Object.keys(env).filter((name) => name.startsWith('SMARTCRM_') && !known.includes(name))
+  return unknown.map((name) => {
+    const [nearest] = known.map((other) => ({ other, distance: editDistance(name, other) })).sort((a, b) => a.distance - b.distance)
+    return `${name} is not a setting${nearest && nearest.distance <= 3 ? `: did you mean ${nearest.other}?` : '.'}`
+  })
+}
+
+/** How many letters have to be put in, left out or changed to make one word of the other (Levenshtein). */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)))
+    }
+    row = next
+  }
+  return row[b.length]!
+}

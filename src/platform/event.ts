@@ -46,6 +46,8 @@ export type RecordedEvent<D = unknown> = {
   readonly meta: Metadata
   /** The subject's key was destroyed: the personal fields are gone from `data`. */
   readonly erased: boolean
+  /** False for a type that this version does not know (another application may share the log): `data` and `meta` are then as stored. */
+  readonly known: boolean
 }
 
 /** `contact` of `contact-6f1c…`: what kind of thing the stream is about. */

@@ -1,0 +1,153 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
+import canonicalize from 'canonicalize'
+import type { EventType, NewEvent } from '../../schema/define.ts'
+import type { Metadata, RecordedEvent, StoredEvent } from './event.ts'
+import { seal, unseal } from './sealing.ts'
+import type { Vault } from './vault.ts'
+
+/** What the fold of a stream has learned of its last event: what the next one is chained to and sealed with. */
+export type Head = { readonly revision: number; readonly hash: string | null; readonly key: string | null }
+export const NO_HEAD: Head = { revision: -1, hash: null, key: null }
+
+/** What is the same for every event of one decision. */
+export type Cause = Pick<Metadata, 'at' | 'actor' | 'commandId' | 'request' | '$correlationId' | '$causationId'>
+
+/** Turns the data of one version into that of the next; pure. Keyed by the type and the version that it takes. */
+export type Upcasters = Readonly<Record<`${string}@${number}`, (data: any) => unknown>>
+
+export type EncodedEvent = { readonly id: string; readonly type: string; readonly data: object; readonly metadata: Metadata }
+
+export type Codec = {
+  /** Checks, seals and chains events for appending after `head`. @throws Error when data does not fit its schema; Unavailable when no key can be had */
+  encode(events: readonly NewEvent[], stream: string, head: Head, cause: Cause): Promise<EncodedEvent[]>
+  /** Upcasts and unseals; a batch at once, since keys are looked up together. @throws Corrupt; NewerVersion; Unavailable when keys cannot be looked up */
+  decode(events: readonly StoredEvent[]): Promise<RecordedEvent[]>
+}
+
+/** An event is not what was written: its hash, its ciphertext or its form is wrong. Nothing may go on over it. */
+export class Corrupt extends Error {
+  constructor(event: Pick<StoredEvent, 'stream' | 'revision' | 'type'>, reason: string, options?: ErrorOptions) {
+    super(`Event ${event.revision} of ${event.stream} (${event.type}) is corrupt: ${reason}.`, options)
+    this.name = 'Corrupt'
+  }
+}
+
+/** An event was written by a newer SmartCRM than this one. */
+export class NewerVersion extends Error {
+  constructor(event: Pick<StoredEvent, 'stream' | 'revision' | 'type'>, version: number) {
+    super(
+      `Event ${event.revision} of ${event.stream} is ${event.type} version ${version}, written by a newer SmartCRM. Start that version, or a newer one.`,
+    )
+    this.name = 'NewerVersion'
+  }
+}
+
+/** SHA-256, in hex, over the canonical JSON (RFC 8785) of everything that an event says: what a chain is made of. */
+export function hashOf(
+  event: { stream: string; revision: number; id: string; type: string; data: unknown },
+  metadata: Omit<Metadata, 'hash'>,
+): string {
+  const { stream, revision, id, type, data } = event
+  const text = canonicalize({ type, version: metadata.v, stream, revision, id, data, metadata })
+  return createHash('sha256').update(text!).digest('hex')
+}
+
+const boundTo = (stream: string, id: string) => `${stream}/${id}`
+
+/** The one codec that every reader and writer of events uses. */
+export function createCodec(
+  types: Readonly<Record<string, EventType<string, any>>>,
+  vault: Pick<Vault, 'claim' | 'keys'>,
+  upcasters: Upcasters = {},
+): Codec {
+  const checks = new Map<string, TypeCheck<EventType['schema']>>()
+  const check = (type: EventType, data: unknown) => {
+    const compiled = checks.get(type.type) ?? TypeCompiler.Compile(type.schema)
+    checks.set(type.type, compiled)
+    return compiled.Check(data) ? null : [...compiled.Errors(data)].map(({ path, message }) => `${path} ${message}`).join('; ')
+  }
+
+  return {
+    async encode(events, stream, head, cause) {
+      const encoded: EncodedEvent[] = []
+      let { revision, hash: prev, key: keyId } = head
+      let key: Buffer | null = null
+      for (const { type: name, data } of events) {
+        const type = types[name]
+        if (!type) throw new Error(`${name} is not a declared event.`)
+        // What JSON cannot carry must not get as far as the log.
+        const plain = JSON.parse(JSON.stringify(data))
+        const wrong = check(type, plain)
+        if (wrong) throw new Error(`${name} does not fit its schema: ${wrong}`)
+        if (type.personal.length > 0 && !key) ({ id: keyId, key } = await keyFor(vault, stream, keyId))
+        const id = randomUUID()
+        const stored = type.personal.length > 0 ? sealPersonal(type, plain, key!, boundTo(stream, id)) : plain
+        revision += 1
+        const metadata = { v: type.version, ...cause, key: keyId, prev }
+        const hash = hashOf({ stream, revision, id, type: name, data: stored }, metadata)
+        encoded.push({ id, type: name, data: stored, metadata: { ...metadata, hash } })
+        prev = hash
+      }
+      return encoded
+    },
+
+    async decode(events) {
+      const known = events.filter(({ type }) => types[type])
+      const keys = await vault.keys(known.flatMap(({ metadata }) => (metadata as Metadata | undefined)?.key ?? []))
+      return events.map((event) => {
+        const type = types[event.type]
+        const { metadata, ...rest } = event
+        if (!type) return { ...rest, meta: (metadata ?? {}) as Metadata, erased: false, known: false }
+        const meta = checkedMetadata(event)
+        const key = meta.key === null ? undefined : keys.get(meta.key)
+        const erased = key === null && type.personal.length > 0
+        const unsealed = erased || !key ? event.data : unsealPersonal(event, key)
+        const data = upcast(event, type, meta.v, unsealed, upcasters)
+        return { ...rest, data, meta, erased, known: true }
+      })
+    },
+  }
+}
+
+async function keyFor(vault: Pick<Vault, 'claim' | 'keys'>, stream: string, id: string | null): Promise<{ id: string; key: Buffer }> {
+  if (id === null) return vault.claim()
+  const key = (await vault.keys([id])).get(id)
+  if (!key) throw new Error(`${stream} was erased: nothing personal can be added to it.`)
+  return { id, key }
+}
+
+function sealPersonal(type: EventType, data: Record<string, unknown>, key: Buffer, aad: string): object {
+  const open = Object.fromEntries(Object.entries(data).filter(([field]) => !type.personal.includes(field)))
+  const secret = Object.fromEntries(Object.entries(data).filter(([field]) => type.personal.includes(field)))
+  return { ...open, sealed: seal(key, Buffer.from(JSON.stringify(secret)), aad).toString('base64') }
+}
+
+function unsealPersonal(event: StoredEvent, key: Buffer): unknown {
+  const { sealed, ...open } = event.data as { sealed?: string }
+  if (sealed === undefined) return open
+  try {
+    return { ...open, ...JSON.parse(unseal(key, Buffer.from(sealed, 'base64'), boundTo(event.stream, event.id)).toString('utf8')) }
+  } catch (cause) {
+    throw new Corrupt(event, 'its sealed part does not open with its key', { cause })
+  }
+}
+
+function checkedMetadata(event: StoredEvent): Metadata {
+  const metadata = event.metadata as Metadata | undefined
+  if (typeof metadata?.hash !== 'string' || typeof metadata.v !== 'number') throw new Corrupt(event, 'its metadata is not ours')
+  const { hash, ...others } = metadata
+  if (hashOf(event, others) !== hash) throw new Corrupt(event, 'its hash does not match what it says')
+  return metadata
+}
+
+function upcast(event: StoredEvent, type: EventType, version: number, data: unknown, upcasters: Upcasters): unknown {
+  if (version > type.version) throw new NewerVersion(event, version)
+  let upcasted = data
+  for (let from = version; from < type.version; from += 1) {
+    const upcaster = upcasters[`${event.type}@${from}`]
+    if (!upcaster) throw new Error(`There is no upcaster for ${event.type} version ${from}.`)
+    upcasted = upcaster(upcasted)
+  }
+  return upcasted
+}

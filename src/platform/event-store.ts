@@ -1,0 +1,201 @@
+import {
+  BACKWARDS,
+  END,
+  ErrorType,
+  EventStoreDBClient,
+  excludeSystemEvents,
+  type JSONType,
+  jsonEvent,
+  NO_STREAM,
+  type RecordedEvent as ServerEvent,
+  START,
+} from '@eventstore/db-client'
+import type { Logger } from 'pino'
+import type { EncodedEvent } from './codec.ts'
+import type { StoredEvent } from './event.ts'
+import { comparePositions, type Position } from './position.ts'
+import { Unavailable } from './refusal.ts'
+import { type Connect, subscription } from './subscription.ts'
+
+/** Somebody else appended to the stream since it was folded. */
+export class WrongExpectedRevision extends Error {
+  constructor(stream: string, expected: number) {
+    super(`${stream} is no longer at revision ${expected}.`)
+    this.name = 'WrongExpectedRevision'
+  }
+}
+
+/** The events of one append are larger than the server takes (1 MiB unless it is set otherwise). */
+export class AppendTooLarge extends Error {
+  constructor(stream: string, options: ErrorOptions) {
+    super(`What is to be appended to ${stream} is larger than the event store takes in one append.`, options)
+    this.name = 'AppendTooLarge'
+  }
+}
+
+/** The log, without the official client's sharp edges. Nobody else imports that client. */
+export type EventStore = {
+  /**
+   * Appends all of the events, or none, after the given revision (-1: the stream has no event yet).
+   * An unknown outcome (a timeout, a lost connection) is resolved: tried again with the same ids and bytes, and on a conflict read back and compared.
+   * @returns the position of the last one; null where the server does not tell
+   * @throws WrongExpectedRevision; AppendTooLarge; Unavailable when the outcome is still unknown at the deadline
+   */
+  append(stream: string, expectedRevision: number, events: readonly EncodedEvent[], timeoutMs?: number): Promise<Position | null>
+  /** All events of a stream in order, or none when there is no such stream. @throws Unavailable */
+  readStream(stream: string): Promise<StoredEvent[]>
+  /** The newest event of a stream, or null. @throws Unavailable */
+  readLast(stream: string): Promise<StoredEvent | null>
+  /** Up to `limit` events of the whole log after a position (exclusive; null: from the start), the server's own among them. @throws Unavailable */
+  readAll(after: Position | null, limit: number): Promise<StoredEvent[]>
+  /** The position of the newest event of the whole log; null when there is none. @throws Unavailable */
+  end(): Promise<Position | null>
+  /** Every event but the server's own after a position, for ever: it subscribes again by itself until the signal aborts. */
+  subscribe(options: { after: Position | null; signal: AbortSignal }): AsyncIterable<StoredEvent>
+  /** Keeps only the newest events of a stream. */
+  keepNewest(stream: string, count: number): Promise<void>
+  close(): Promise<void>
+}
+
+const TRY_MS = 3_000
+const TIMEOUT_MS = 8_000
+
+/** @param url `esdb://…`; connecting happens on first use, so this never fails for a server that is away */
+export function openEventStore(url: string, log: Logger): EventStore {
+  let client = EventStoreDBClient.connectionString(url)
+
+  const call = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (cause) {
+      throw new Unavailable(`The event store cannot be reached (${what}).`, { cause })
+    }
+  }
+
+  const read = async (events: AsyncIterable<{ event?: ServerEvent | undefined }>): Promise<StoredEvent[]> => {
+    const found: StoredEvent[] = []
+    try {
+      for await (const { event } of events) if (event) found.push(toStored(event))
+    } catch (error) {
+      if (typeOf(error) === ErrorType.STREAM_NOT_FOUND) return []
+      throw error
+    }
+    return found
+  }
+
+  const deadline = TIMEOUT_MS
+  const readStream = (stream: string) => call('read', () => read(client.readStream(stream, { deadline })))
+
+  /** A batch append ignores its deadline and shares one connection: after a timeout that connection is not to be trusted any more. */
+  const appendOnce = async (stream: string, expectedRevision: number, events: readonly EncodedEvent[], timeoutMs: number) => {
+    const used = client
+    const messages = events.map(({ id, type, data, metadata }) => jsonEvent({ id, type, data: data as JSONType, metadata }))
+    const appended = used.appendToStream(stream, messages, {
+      expectedRevision: expectedRevision === -1 ? NO_STREAM : BigInt(expectedRevision),
+      deadline: timeoutMs,
+    })
+    let timer: NodeJS.Timeout | undefined
+    const timeout = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
+    })
+    try {
+      return (await Promise.race([appended, timeout])).position ?? null
+    } catch (error) {
+      appended.catch(() => {})
+      if (!isAnswer(error) && used === client) {
+        client = EventStoreDBClient.connectionString(url)
+        used.dispose().catch(() => {})
+      }
+      throw error
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  const connect: Connect = {
+    open: (after) => client.subscribeToAll({ fromPosition: after ?? START, filter: excludeSystemEvents() }),
+    toStored: (answer) => {
+      const { event } = answer as { event?: ServerEvent }
+      return event ? toStored(event) : null
+    },
+  }
+
+  return {
+    async append(stream, expectedRevision, events, timeoutMs = TIMEOUT_MS) {
+      const endsAt = performance.now() + timeoutMs
+      let unknown: unknown
+      for (let attempt = 0; ; attempt += 1) {
+        const left = endsAt - performance.now()
+        if (left <= 0) throw new Unavailable('The event store did not say whether it took the events.', { cause: unknown })
+        try {
+          return await appendOnce(stream, expectedRevision, events, Math.min(TRY_MS, left))
+        } catch (error) {
+          const type = typeOf(error)
+          if (type === ErrorType.MAXIMUM_APPEND_SIZE_EXCEEDED) throw new AppendTooLarge(stream, { cause: error })
+          if (type === ErrorType.WRONG_EXPECTED_VERSION) {
+            if (unknown === undefined) throw new WrongExpectedRevision(stream, expectedRevision)
+            const there = (await readStream(stream)).filter(({ revision }) => revision > expectedRevision)
+            if (events.every(({ id }, index) => there[index]?.id === id)) return there[events.length - 1]!.position
+            throw new WrongExpectedRevision(stream, expectedRevision)
+          }
+          if (isAnswer(error)) throw error
+          unknown = error
+          log.warn({ err: error, stream, attempt }, 'an append has an unknown outcome; trying again with the same ids')
+          await sleep(Math.random() * Math.min(100 * 2 ** attempt, 1_000))
+        }
+      }
+    },
+
+    readStream,
+    async readLast(stream) {
+      const [last] = await call('read', () =>
+        read(client.readStream(stream, { direction: BACKWARDS, fromRevision: END, maxCount: 1, deadline })),
+      )
+      return last ?? null
+    },
+    readAll: (after, limit) =>
+      call('read', async () => {
+        // The server's start is inclusive, ours is not.
+        const events = await read(client.readAll({ fromPosition: after ?? START, maxCount: after ? limit + 1 : limit, deadline }))
+        return after ? events.filter(({ position }) => comparePositions(position, after) > 0).slice(0, limit) : events
+      }),
+    end: () =>
+      call('read', async () => {
+        const [last] = await read(client.readAll({ direction: BACKWARDS, fromPosition: END, maxCount: 1, deadline }))
+        return last?.position ?? null
+      }),
+    subscribe: ({ after, signal }) => subscription(connect, after, signal, log),
+    keepNewest: (stream, count) =>
+      call('metadata', () => client.setStreamMetadata(stream, { maxCount: count }, { deadline }).then(() => {})),
+    close: () => client.dispose(),
+  }
+}
+
+const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+const typeOf = (error: unknown): unknown => (error as { type?: unknown })?.type
+
+/** The server's clear no. Everything else (timeouts, lost connections, an answer that cannot be read) leaves the outcome unknown. */
+const isAnswer = (error: unknown): boolean => {
+  const answers: unknown[] = [
+    ErrorType.WRONG_EXPECTED_VERSION,
+    ErrorType.MAXIMUM_APPEND_SIZE_EXCEEDED,
+    ErrorType.ACCESS_DENIED,
+    ErrorType.INVALID_ARGUMENT,
+    ErrorType.STREAM_DELETED,
+  ]
+  return answers.includes(typeOf(error))
+}
+
+function toStored(event: ServerEvent): StoredEvent {
+  const { id, type, streamId, revision, position, created, data, metadata } = event
+  return {
+    id,
+    type,
+    stream: streamId,
+    revision: Number(revision),
+    position: position ?? { commit: 0n, prepare: 0n },
+    created: created.toISOString(),
+    data,
+    metadata,
+  }
+}

@@ -13,6 +13,9 @@ export type EventType<T extends string = string, P extends TProperties = TProper
   readonly personal: readonly string[]
 }
 
+/** Any event's declaration, where it does not matter which. */
+export type AnyEventType = Pick<EventType, 'type' | 'version' | 'schema' | 'personal'> & ((data: never) => NewEvent)
+
 /** Every event that a declaration of `events` can construct, as a union. */
 export type EventOf<Declared> = { [T in keyof Declared]: Declared[T] extends (data: never) => infer E ? E : never }[keyof Declared]
 

@@ -1,7 +1,10 @@
 import { Type } from '@sinclair/typebox'
 
 /** Lower case only, so that one id has one spelling in streams, tables and comparisons. */
-export const Id = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$', examples: ['6f1c1a52-7d0e-4a8b-9c38-0d7a5c2b9e11'] })
+export const Id = Type.String({
+  pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
+  examples: ['6f1c1a52-7d0e-4a8b-9c38-0d7a5c2b9e11'],
+})
 
 /** RFC 3339 in UTC with milliseconds, as `Date.prototype.toISOString` writes it. */
 export const Instant = Type.String({ format: 'date-time', examples: ['2026-03-01T09:30:00.000Z'] })

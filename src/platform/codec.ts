@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import canonicalize from 'canonicalize'
-import type { EventType, NewEvent } from '../../schema/define.ts'
+import type { AnyEventType, NewEvent } from '../../schema/define.ts'
 import type { Metadata, RecordedEvent, StoredEvent } from './event.ts'
 import { seal, unseal } from './sealing.ts'
 import type { Vault } from './vault.ts'
@@ -14,6 +14,7 @@ export const NO_HEAD: Head = { revision: -1, hash: null, key: null }
 export type Cause = Pick<Metadata, 'at' | 'actor' | 'commandId' | 'request' | '$correlationId' | '$causationId'>
 
 /** Turns the data of one version into that of the next; pure. Keyed by the type and the version that it takes. */
+// biome-ignore lint/suspicious/noExplicitAny: each knows the version that it takes
 export type Upcasters = Readonly<Record<`${string}@${number}`, (data: any) => unknown>>
 
 export type EncodedEvent = { readonly id: string; readonly type: string; readonly data: object; readonly metadata: Metadata }
@@ -57,12 +58,12 @@ const boundTo = (stream: string, id: string) => `${stream}/${id}`
 
 /** The one codec that every reader and writer of events uses. */
 export function createCodec(
-  types: Readonly<Record<string, EventType<string, any>>>,
+  types: Readonly<Record<string, AnyEventType>>,
   vault: Pick<Vault, 'claim' | 'keys'>,
   upcasters: Upcasters = {},
 ): Codec {
-  const checks = new Map<string, TypeCheck<EventType['schema']>>()
-  const check = (type: EventType, data: unknown) => {
+  const checks = new Map<string, TypeCheck<AnyEventType['schema']>>()
+  const check = (type: AnyEventType, data: unknown) => {
     const compiled = checks.get(type.type) ?? TypeCompiler.Compile(type.schema)
     checks.set(type.type, compiled)
     return compiled.Check(data) ? null : [...compiled.Errors(data)].map(({ path, message }) => `${path} ${message}`).join('; ')
@@ -117,7 +118,7 @@ async function keyFor(vault: Pick<Vault, 'claim' | 'keys'>, stream: string, id: 
   return { id, key }
 }
 
-function sealPersonal(type: EventType, data: Record<string, unknown>, key: Buffer, aad: string): object {
+function sealPersonal(type: AnyEventType, data: Record<string, unknown>, key: Buffer, aad: string): object {
   const open = Object.fromEntries(Object.entries(data).filter(([field]) => !type.personal.includes(field)))
   const secret = Object.fromEntries(Object.entries(data).filter(([field]) => type.personal.includes(field)))
   return { ...open, sealed: seal(key, Buffer.from(JSON.stringify(secret)), aad).toString('base64') }
@@ -141,7 +142,7 @@ function checkedMetadata(event: StoredEvent): Metadata {
   return metadata
 }
 
-function upcast(event: StoredEvent, type: EventType, version: number, data: unknown, upcasters: Upcasters): unknown {
+function upcast(event: StoredEvent, type: AnyEventType, version: number, data: unknown, upcasters: Upcasters): unknown {
   if (version > type.version) throw new NewerVersion(event, version)
   let upcasted = data
   for (let from = version; from < type.version; from += 1) {

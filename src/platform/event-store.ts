@@ -15,7 +15,7 @@ import type { EncodedEvent } from './codec.ts'
 import type { StoredEvent } from './event.ts'
 import { comparePositions, type Position } from './position.ts'
 import { Unavailable } from './refusal.ts'
-import { type Connect, subscription } from './subscription.ts'
+import { type Connect, type Source, subscription } from './subscription.ts'
 
 /** Somebody else appended to the stream since it was folded. */
 export class WrongExpectedRevision extends Error {
@@ -113,7 +113,7 @@ export function openEventStore(url: string, log: Logger): EventStore {
   }
 
   const connect: Connect = {
-    open: (after) => client.subscribeToAll({ fromPosition: after ?? START, filter: excludeSystemEvents() }),
+    open: (after) => client.subscribeToAll({ fromPosition: after ?? START, filter: excludeSystemEvents() }) as unknown as Source,
     toStored: (answer) => {
       const { event } = answer as { event?: ServerEvent }
       return event ? toStored(event) : null

@@ -1,12 +1,21 @@
 import type { Static, TObject, TSchema } from '@sinclair/typebox'
 import { type IdentifierSqlToken, sql } from 'slonik'
-import type { EventType } from '../../schema/define.ts'
+import type { AnyEventType } from '../../schema/define.ts'
 import type { Database } from './database.ts'
 import type { RecordedEvent } from './event.ts'
 
 /** What a column holds. A `count` adds what it is given, a `last` (instant) keeps the latest; every other kind takes what it is given. */
 export type ColumnKind = 'uuid' | 'text' | 'integer' | 'boolean' | 'instant' | 'json' | 'count' | 'last'
-type ValueOf = { uuid: string; text: string; integer: number; boolean: boolean; instant: string; json: unknown; count: number; last: string }
+type ValueOf = {
+  uuid: string
+  text: string
+  integer: number
+  boolean: boolean
+  instant: string
+  json: unknown
+  count: number
+  last: string
+}
 type Columns = Record<string, ColumnKind>
 export type Value = string | number | boolean | null | object
 export type Row = Record<string, Value>
@@ -66,8 +75,10 @@ export type QueryEndpoint<P extends TObject = TObject, Q extends TObject = TObje
 export const query = <P extends TObject, Q extends TObject, R extends TSchema>(endpoint: QueryEndpoint<P, Q, R>) =>
   endpoint as unknown as QueryEndpoint
 
-type Tables<T extends Record<string, TableDeclaration>> = { [N in keyof T]: T[N] extends TableDeclaration<infer C, infer K> ? Table<C, K> : never }
-type EventTypes = Record<string, EventType>
+type Tables<T extends Record<string, TableDeclaration>> = {
+  [N in keyof T]: T[N] extends TableDeclaration<infer C, infer K> ? Table<C, K> : never
+}
+type EventTypes = Record<string, AnyEventType>
 type Handlers<E extends EventTypes, T extends Record<string, TableDeclaration>> = {
   [N in keyof E]: (tables: Tables<T>, data: ReturnType<E[N]>['data'], event: RecordedEvent) => RowWrite[]
 }
@@ -110,7 +121,15 @@ export function projection<const T extends Record<string, TableDeclaration<any, 
 
 function bind(name: string, declaration: TableDeclaration): Table {
   const write = (verb: RowWrite['verb']) => (row: object) => ({ verb, table: name, row: row as Row })
-  return { ...declaration, name, sql: sql.identifier(['read', name]), put: write('put'), patch: write('patch'), merge: write('merge'), remove: write('remove') }
+  return {
+    ...declaration,
+    name,
+    sql: sql.identifier(['read', name]),
+    put: write('put'),
+    patch: write('patch'),
+    merge: write('merge'),
+    remove: write('remove'),
+  }
 }
 
 /** `lastEmailAt` → `last_email_at`: how a column is called in SQL. */

@@ -4,7 +4,7 @@ import type { StoredEvent } from './event.ts'
 import { comparePositions, type Position } from './position.ts'
 
 /** One subscription of the official client: a stream of its answers, which goes on at the server until it is unsubscribed. */
-type Source = Readable & { unsubscribe(): Promise<void> }
+export type Source = Readable & { unsubscribe(): Promise<void> }
 
 /** Opens one subscription to the whole log after a position (exclusive). It gives `StoredEvent`s by `toStored` of each answer, null for what is no event. */
 export type Connect = { open(after: Position | null): Source; toStored(answer: unknown): StoredEvent | null }

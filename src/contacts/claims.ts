@@ -1,0 +1,117 @@
+import { createHmac } from 'node:crypto'
+import { type ClaimEvent, claimEvents } from '../../schema/claim-events.ts'
+import type { NewEvent } from '../../schema/define.ts'
+import type { Cause, Codec } from '../platform/codec.ts'
+import { decider } from '../platform/decider.ts'
+import type { RecordedEvent } from '../platform/event.ts'
+import { type EventStore, WrongExpectedRevision } from '../platform/event-store.ts'
+import { Refused, Unavailable } from '../platform/refusal.ts'
+import { fold, type Guard, headOf } from '../platform/runner.ts'
+import { addressesOf, contact } from './contact.ts'
+
+const { AddressClaimed, AddressReleased } = claimEvents
+/** For how long a claim keeps others off before its owner's stream holds the address. */
+const HOLD_MS = 30_000
+const TRIES = 5
+
+type Claim = { holder: null } | { holder: string; commandId: string }
+
+export const claim = decider<Claim, typeof claimEvents>(
+  'claim',
+  claimEvents,
+  { holder: null },
+  {
+    AddressClaimed: (_, { contactId, commandId }) => ({ holder: contactId, commandId }),
+    AddressReleased: (state, { contactId }) => (state.holder === contactId ? { holder: null } : state),
+  },
+)
+
+export type Claims = Guard & {
+  /** The contact that has this address (in its normal form), or null. @throws Unavailable */
+  ownerOf(address: string): Promise<string | null>
+}
+
+/**
+ * One owner for an e-mail address: a claim on the address's own stream comes before the contact's events, a release after them.
+ * A claim that its owner's stream never made good (a crash in between) is void after 30 s, so a crash blocks nobody for longer.
+ * @param load gives a stream's events, decoded
+ * @param secret keys the HMAC that names the streams: no address can be guessed from a stream's name
+ */
+export function createClaims(store: EventStore, codec: Codec, load: (stream: string) => Promise<RecordedEvent[]>, secret: Buffer): Claims {
+  const streamOf = (address: string) => `claim-${createHmac('sha256', secret).update(address).digest('hex')}`
+  const stateOf = (events: readonly RecordedEvent[]) => fold(claim, events)
+  const holds = async (contactId: string, address: string) =>
+    addressesOf(fold(contact, await load(`contact-${contactId}`))).includes(address)
+
+  /** Appends what `decide` gives at the folded revision, and on a conflict decides again. The first try takes the address for new, which it mostly is. */
+  const write = async (
+    address: string,
+    cause: Cause,
+    assumeNew: boolean,
+    decide: (events: RecordedEvent[]) => Promise<ClaimEvent | null>,
+  ) => {
+    const stream = streamOf(address)
+    for (let attempt = 1; ; attempt += 1) {
+      const events = assumeNew && attempt === 1 ? [] : await load(stream)
+      const event = await decide(events)
+      if (!event) return
+      const head = headOf(events)
+      try {
+        await store.append(stream, head.revision, await codec.encode([event], stream, head, cause))
+        return
+      } catch (error) {
+        if (!(error instanceof WrongExpectedRevision)) throw error
+        if (attempt === TRIES) throw new Unavailable('Others keep claiming the same address.', { cause: error, retryAfterSeconds: 1 })
+      }
+    }
+  }
+
+  const take = (address: string, contactId: string, cause: Cause) =>
+    write(address, cause, true, async (events) => {
+      const state = stateOf(events)
+      if (state.holder !== null) {
+        const ageMs = Date.parse(cause.at) - Date.parse(events.at(-1)!.meta.at)
+        const fulfilled = await holds(state.holder, address)
+        if (state.holder === contactId && fulfilled) return null
+        if (state.holder !== contactId && (fulfilled || ageMs < HOLD_MS)) throw taken(address, state.holder, fulfilled, ageMs)
+      }
+      return AddressClaimed({ contactId, commandId: cause.commandId })
+    })
+
+  const release = (address: string, contactId: string, cause: Cause) =>
+    write(address, cause, false, async (events) => (stateOf(events).holder === contactId ? AddressReleased({ contactId }) : null))
+
+  return {
+    // Well below HOLD_MS: what is left is for the append itself.
+    holdsMs: HOLD_MS / 2,
+    async before(events, { id }, cause) {
+      for (const address of taking(events)) await take(address, id, cause)
+    },
+    async after(events, { id }, cause) {
+      if (!events.some(({ type }) => type === 'ContactMethodRemoved')) return
+      const before = fold(
+        contact,
+        (await load(`contact-${id}`)).filter(({ meta }) => meta.commandId !== cause.commandId),
+      )
+      for (const address of addressesOf(before)) {
+        // A release that fails harms nobody: a claim that its owner's stream does not hold can be taken over.
+        if (!(await holds(id, address))) await release(address, id, cause).catch(() => {})
+      }
+    },
+    async ownerOf(address) {
+      const { holder } = stateOf(await load(streamOf(address)))
+      return holder !== null && (await holds(holder, address)) ? holder : null
+    },
+  }
+}
+
+/** The addresses that these events give to a contact. */
+function taking(events: readonly NewEvent[]): string[] {
+  return addressesOf(fold(contact, [{ type: 'ContactCreated', data: { name: '', methods: [] } }, ...events]))
+}
+
+function taken(address: string, owner: string, fulfilled: boolean, ageMs: number): Refused {
+  if (fulfilled) return new Refused('address-taken', `${address} belongs to another contact.`, 409, { owner, address })
+  const waitSeconds = Math.max(1, Math.ceil((HOLD_MS - ageMs) / 1000))
+  return new Refused('address-taken', `${address} is being given to another contact at this moment.`, 409, { owner, address }, waitSeconds)
+}

@@ -1,0 +1,213 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { contactEvents, type Method, MethodType } from '../../schema/contact-events.ts'
+import { Id, line } from '../../schema/shared.ts'
+import { type Context, command, decider } from '../platform/decider.ts'
+import { Refused } from '../platform/refusal.ts'
+import { methodFaults, newMethods } from './methods.ts'
+
+const {
+  ContactCreated,
+  ContactRenamed,
+  ContactCompanyChanged,
+  ContactMethodAdded,
+  ContactMethodRemoved,
+  ContactArchived,
+  ContactRestored,
+  NoteAdded,
+} = contactEvents
+
+type Known = { status: 'active' | 'archived'; name: string; company: string | null; methods: readonly Method[]; removed: readonly string[] }
+export type Contact = { status: 'unknown' } | Known
+
+const change = (contact: Contact, to: (known: Known) => Partial<Known>): Contact =>
+  contact.status === 'unknown' ? contact : { ...contact, ...to(contact) }
+
+export const contact = decider<Contact, typeof contactEvents>(
+  'contact',
+  contactEvents,
+  { status: 'unknown' },
+  {
+    ContactCreated: (_, { name, company, methods }) => ({ status: 'active', name, company: company ?? null, methods, removed: [] }),
+    ContactRenamed: (state, { name }) => change(state, () => ({ name })),
+    ContactCompanyChanged: (state, { company }) => change(state, () => ({ company })),
+    ContactMethodAdded: (state, { method }) => change(state, ({ methods }) => ({ methods: [...methods, method] })),
+    ContactMethodRemoved: (state, { methodId }) =>
+      change(state, ({ methods, removed }) => ({ methods: methods.filter(({ id }) => id !== methodId), removed: [...removed, methodId] })),
+    ContactArchived: (state) => change(state, () => ({ status: 'archived' })),
+    ContactRestored: (state) => change(state, () => ({ status: 'active' })),
+    NoteAdded: (state) => state,
+  },
+)
+
+/** The normal forms of the e-mail addresses that a contact has: those that it is the one owner of. */
+export const addressesOf = (state: Contact): string[] =>
+  state.status === 'unknown' ? [] : state.methods.flatMap(({ type, normalized }) => (type === 'email' && normalized ? [normalized] : []))
+
+const Name = line(500, ['Ada Lovelace'])
+const Company = line(500, ['Analytical Engines Ltd'])
+export const MethodInput = Type.Object(
+  { type: MethodType, value: line(2_000, ['ada@example.com']), label: Type.Optional(line(100, ['work'])) },
+  { additionalProperties: false },
+)
+const Methods = Type.Array(MethodInput, { maxItems: 100 })
+const contactFields = { name: Name, company: Type.Optional(Company), methods: Type.Optional(Methods) }
+const strict = { additionalProperties: false }
+
+/** What every input that can make a contact looks like. */
+export const ContactInput = Type.Object({ ...contactFields, id: Type.Optional(Id) }, strict)
+export type ContactInput = Static<typeof ContactInput>
+const ContactPut = Type.Object(contactFields, strict)
+
+const faultsOfMethods = (body: unknown) => {
+  const { methods } = (body ?? {}) as { methods?: unknown }
+  return Array.isArray(methods) ? methods.flatMap((method, index) => methodFaults(`/methods/${index}`, method)) : []
+}
+
+function known(state: Contact): Known {
+  if (state.status === 'unknown') throw new Refused('contact-not-found', 'There is no such contact.', 404)
+  return state
+}
+
+function active(state: Contact): Known {
+  const contact = known(state)
+  if (contact.status === 'archived') throw new Refused('contact-not-active', 'The contact is archived. Restore it first.')
+  return contact
+}
+
+const trimmed = (text: string | undefined) => text?.trim()
+
+function created({ name, company, methods = [] }: Static<typeof ContactPut>, { id, newId }: Context) {
+  return [
+    ContactCreated({
+      contactId: id,
+      name: name.trim(),
+      ...(company && { company: company.trim() }),
+      methods: newMethods(methods, [], newId, 1),
+    }),
+  ]
+}
+
+const changed = (
+  { name, company }: { name?: string | undefined; company?: string | null | undefined },
+  contact: Known,
+  { id }: Context,
+) => [
+  ...(name !== undefined && name !== contact.name ? [ContactRenamed({ contactId: id, name })] : []),
+  ...(company !== undefined && company !== contact.company ? [ContactCompanyChanged({ contactId: id, company })] : []),
+]
+
+const added = (methods: readonly Static<typeof MethodInput>[], contact: Known, { id, newId }: Context) =>
+  newMethods(methods, contact.methods, newId, 1).map((method) => ContactMethodAdded({ contactId: id, method }))
+
+export const createContact = command(contact, {
+  operationId: 'createContact',
+  method: 'POST',
+  path: '/contacts',
+  summary: 'Create a contact',
+  body: ContactInput,
+  success: 201,
+  faults: faultsOfMethods,
+  idOf: ({ id }, { newId }) => id ?? newId(0),
+  decide: (body, state, context) => {
+    if (state.status !== 'unknown')
+      throw new Refused('contact-exists', 'There is a contact with this id already.', 409, { contactId: context.id })
+    return created(body, context)
+  },
+})
+
+/** Not an endpoint by itself: whom an upsert is about is found out first (see upsert.ts). */
+export const upsertContact = command(contact, {
+  operationId: 'upsertContactByEmail',
+  method: 'PUT',
+  path: '/contacts/by-email/{address}',
+  summary: 'Create the contact that has an e-mail address, or update it',
+  body: ContactPut,
+  faults: faultsOfMethods,
+  decide: (body, state, context) => {
+    if (state.status === 'unknown') return created(body, context)
+    const contact = active(state)
+    return [
+      ...changed({ name: trimmed(body.name), company: trimmed(body.company) }, contact, context),
+      ...added(body.methods ?? [], contact, context),
+    ]
+  },
+})
+
+export const updateContact = command(contact, {
+  operationId: 'updateContact',
+  method: 'PATCH',
+  path: '/contacts/{id}',
+  summary: 'Change name or company (a JSON merge patch, RFC 7396; null removes the company)',
+  body: Type.Object({ name: Type.Optional(Name), company: Type.Optional(Type.Union([Company, Type.Null()])) }, strict),
+  decide: ({ name, company }, state, context) =>
+    changed({ name: trimmed(name), company: company === null ? null : trimmed(company) }, active(state), context),
+})
+
+export const addContactMethod = command(contact, {
+  operationId: 'addContactMethod',
+  method: 'POST',
+  path: '/contacts/{id}/methods',
+  summary: 'Add an e-mail address, phone number or another way to reach a contact',
+  body: MethodInput,
+  success: 201,
+  faults: (body) => methodFaults('', body),
+  decide: (body, state, context) => added([body], active(state), context),
+})
+
+export const removeContactMethod = command(contact, {
+  operationId: 'removeContactMethod',
+  method: 'DELETE',
+  path: '/contacts/{id}/methods/{methodId}',
+  summary: 'Remove a way to reach a contact',
+  body: Type.Object({}, strict),
+  decide: (_, state, { id, params }) => {
+    const { methods, removed } = active(state)
+    const methodId = params['methodId']!
+    if (removed.includes(methodId)) return []
+    if (!methods.some((method) => method.id === methodId)) throw new Refused('method-not-found', 'The contact has no such method.', 404)
+    return [ContactMethodRemoved({ contactId: id, methodId })]
+  },
+})
+
+export const addNote = command(contact, {
+  operationId: 'addNote',
+  method: 'POST',
+  path: '/contacts/{id}/notes',
+  summary: 'Write a note about a contact',
+  body: Type.Object({ text: line(100_000, ['Met at the Royal Society.']) }, strict),
+  success: 201,
+  decide: ({ text }, state, { id, newId }) => {
+    known(state)
+    return [NoteAdded({ contactId: id, noteId: newId(0), text })]
+  },
+})
+
+const archive = {
+  body: Type.Object({}, strict),
+  decide: (_: object, state: Contact, { id }: Context) => (known(state).status === 'archived' ? [] : [ContactArchived({ contactId: id })]),
+}
+
+export const archiveContact = command(contact, {
+  operationId: 'archiveContact',
+  method: 'POST',
+  path: '/contacts/{id}/archive',
+  summary: 'Archive a contact',
+  ...archive,
+})
+
+export const deleteContact = command(contact, {
+  operationId: 'deleteContact',
+  method: 'DELETE',
+  path: '/contacts/{id}',
+  summary: 'Archive a contact: what was recorded is never deleted',
+  ...archive,
+})
+
+export const restoreContact = command(contact, {
+  operationId: 'restoreContact',
+  method: 'POST',
+  path: '/contacts/{id}/restore',
+  summary: 'Restore an archived contact',
+  body: Type.Object({}, strict),
+  decide: (_, state, { id }) => (known(state).status === 'active' ? [] : [ContactRestored({ contactId: id })]),
+})

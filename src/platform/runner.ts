@@ -1,0 +1,193 @@
+import type { NewEvent } from '../../schema/define.ts'
+import type { Cause, Codec, Head } from './codec.ts'
+import { NO_HEAD } from './codec.ts'
+import type { Command, Context, Decider } from './decider.ts'
+import type { Metadata, RecordedEvent } from './event.ts'
+import { type EventStore, WrongExpectedRevision } from './event-store.ts'
+import type { Position } from './position.ts'
+import { Refused, Unavailable } from './refusal.ts'
+import { uuidv5 } from './uuid.ts'
+
+/** Who asks, and what makes a repeat of it recognisable. */
+export type Request = {
+  readonly actor: string
+  readonly commandId: string
+  /** HMAC of path and body. */
+  readonly request: string
+  readonly correlationId: string
+  /** The id of what caused it; the command itself unless a reactor's event did. */
+  readonly causationId?: string
+  /** No such commandId can be in the log yet (it was made at random just now), so that a new stream need not be read. */
+  readonly fresh?: boolean
+  /** The revision that the stream must be at (`If-Match`). */
+  readonly expectedRevision?: number
+}
+
+export type Outcome = {
+  /** 200, or the command's `success` where it made something. */
+  readonly status: 200 | 201
+  readonly id: string
+  /** The stream's events up to this command's last one (all of them, where it changed nothing). */
+  readonly events: readonly RecordedEvent[]
+  /** How many of them are this command's. */
+  readonly made: number
+  /** The very same command was carried out before: this is its answer again. */
+  readonly repeated: boolean
+  readonly position: Position | null
+}
+
+/** What must be held before a decision's events are appended, and let go after it. */
+export type Guard = {
+  before(events: readonly NewEvent[], context: Context, cause: Cause): Promise<void>
+  after(events: readonly NewEvent[], context: Context, cause: Cause): Promise<void>
+  /** For how long after `before` it is sure that nobody else holds it, in milliseconds. */
+  readonly holdsMs: number
+}
+
+export type Runner = {
+  /** @throws Refused; Unavailable; AppendTooLarge */
+  execute(command: Command, body: unknown, params: Readonly<Record<string, string>>, request: Request): Promise<Outcome>
+  /** All events of a stream, decoded, its chain checked. @throws Unavailable; Corrupt */
+  load(stream: string): Promise<RecordedEvent[]>
+}
+
+const TRIES = 3
+
+/** Runs commands: folds the stream, decides, appends at the folded revision, and on a conflict decides again. */
+export function createRunner(
+  store: EventStore,
+  codec: Codec,
+  guards: Readonly<Record<string, Guard>> = {},
+  now = () => new Date(),
+): Runner {
+  const load = async (stream: string) => {
+    const events = await codec.decode(await store.readStream(stream))
+    checkChain(events)
+    return events
+  }
+
+  const attempt = async (command: Command, body: unknown, context: Context, request: Request, assumeNew: boolean): Promise<Outcome> => {
+    const { decider } = command
+    const stream = `${decider.category}-${context.id}`
+    const events = assumeNew ? [] : await load(stream)
+    const earlier = repeated(command, context.id, events, request)
+    if (earlier) return earlier
+    if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
+    const head = headOf(events)
+    if (request.expectedRevision !== undefined && request.expectedRevision !== head.revision) {
+      throw new Refused(
+        'revision-mismatch',
+        `It is at revision ${head.revision}, not ${request.expectedRevision}. Read it again and decide anew.`,
+        412,
+      )
+    }
+    const decided = command.decide(body as never, fold(decider, events), context)
+    if (decided.length === 0)
+      return { status: 200, id: context.id, events, made: 0, repeated: false, position: events.at(-1)?.position ?? null }
+
+    const guard = guards[decider.category]
+    const cause = causeOf(context, request)
+    const heldSince = performance.now()
+    await guard?.before(decided, context, cause)
+    const encoded = await codec.encode(decided, stream, head, cause)
+    // This process may have been frozen meanwhile, and what it holds taken over: then begin anew.
+    if (guard && performance.now() - heldSince > guard.holdsMs) throw new WrongExpectedRevision(stream, head.revision)
+    const position = await store.append(stream, head.revision, encoded)
+    await guard?.after(decided, context, cause)
+    const made = decided.map((event, index): RecordedEvent => {
+      const { id, metadata } = encoded[index]!
+      const revision = head.revision + 1 + index
+      return {
+        ...event,
+        id,
+        stream,
+        revision,
+        position: position ?? { commit: 0n, prepare: 0n },
+        created: context.now,
+        meta: metadata,
+        erased: false,
+        known: true,
+      }
+    })
+    return answer(command, context.id, [...events, ...made], made.length, false, position)
+  }
+
+  return {
+    load,
+    async execute(command, body, params, request) {
+      const newId = (index: number) => uuidv5(String(index), request.commandId)
+      const known = { params, commandId: request.commandId, now: now().toISOString(), newId }
+      const id = params['id'] ?? command.idOf?.(body as never, known) ?? newId(0)
+      // A made-up id of a fresh command names a stream that cannot be there yet.
+      let assumeNew = request.fresh === true && id === newId(0)
+      for (let attempts = 1; ; attempts += 1) {
+        try {
+          const outcome = await attempt(command, body, { ...known, id, now: now().toISOString() }, request, assumeNew)
+          return outcome.position ? outcome : { ...outcome, position: await store.end() }
+        } catch (error) {
+          if (!(error instanceof WrongExpectedRevision)) throw error
+          // The caller named the revision: it is for them to decide again.
+          if (request.expectedRevision !== undefined)
+            throw new Refused('revision-mismatch', 'It was changed meanwhile. Read it again and decide anew.', 412)
+          if (attempts === TRIES)
+            throw new Unavailable('Others keep changing this at the same moment.', { cause: error, retryAfterSeconds: 1 })
+          assumeNew = false
+          await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 2 ** attempts))
+        }
+      }
+    },
+  }
+}
+
+/** The state that a stream's events add up to. */
+export const fold = <State>(decider: Decider<State>, events: readonly NewEvent[]): State =>
+  events.reduce((state, event) => decider.evolve(state, event), decider.initial)
+
+/** What the next event is chained to: learned from what is in the log, never from one's own append. */
+export function headOf(events: readonly RecordedEvent[]): Head {
+  const last = events.at(-1)
+  return last ? { revision: last.revision, hash: last.meta.hash, key: last.meta.key } : NO_HEAD
+}
+
+/** The answer of the first time, where this very command is already in the stream. @throws Refused when another request had its Idempotency-Key */
+function repeated(command: Command, id: string, events: readonly RecordedEvent[], { commandId, request }: Request): Outcome | null {
+  const last = events.findLastIndex(({ meta }) => meta.commandId === commandId)
+  if (last === -1) return null
+  if (events[last]!.meta.request !== request) {
+    throw new Refused('idempotency-key-reused', 'This Idempotency-Key was used for another request. Use a new key for a new request.', 422)
+  }
+  const made = events.filter(({ meta }) => meta.commandId === commandId).length
+  return answer(command, id, events.slice(0, last + 1), made, true, events[last]!.position)
+}
+
+function answer(
+  command: Command,
+  id: string,
+  events: readonly RecordedEvent[],
+  made: number,
+  isRepeat: boolean,
+  position: Position | null,
+): Outcome {
+  // PUT makes or changes: it made something where its first event is the stream's first.
+  const status = command.method === 'PUT' ? (events.length === made ? 201 : 200) : command.success
+  const known = position && position.commit > 0n && position.commit < 2n ** 63n - 1n ? position : null
+  return { status, id, events, made, repeated: isRepeat, position: known }
+}
+
+const causeOf = ({ now, commandId }: Context, { actor, request, correlationId, causationId }: Request): Cause => ({
+  at: now,
+  actor,
+  commandId,
+  request,
+  $correlationId: correlationId,
+  $causationId: causationId ?? commandId,
+})
+
+function checkChain(events: readonly RecordedEvent[]): void {
+  let prev: Metadata['hash'] | null = null
+  for (const { stream, revision, meta } of events) {
+    if (meta.prev !== prev)
+      throw new Error(`The chain of ${stream} is broken at revision ${revision}: the event before it is not the one it was written after.`)
+    prev = meta.hash
+  }
+}

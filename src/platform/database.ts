@@ -27,8 +27,15 @@ const { builtins } = pg.types
 /** bigint as number (our counts and revisions stay below 2^53) and instants as `toISOString` writes them: JSON can carry both. */
 const parsers: Record<number, (text: string) => unknown> = {
   [builtins.INT8]: Number,
-  [builtins.TIMESTAMPTZ]: (text) => new Date(text).toISOString(),
+  [builtins.TIMESTAMPTZ]: toInstant,
 }
+
+/** `2026-03-01 09:30:00+00` as ISO 8601, for of anything else `Date` guesses (the year 0099 became 1999). What is no instant, infinity, stays text. */
+function toInstant(text: string): string {
+  const date = new Date(text.replace(' ', 'T').replace(/[+-]\d\d$/, '$&:00'))
+  return Number.isNaN(date.getTime()) ? text : date.toISOString()
+}
+
 const types: pg.CustomTypesConfig = {
   getTypeParser: (oid: number, format?: 'text' | 'binary') => parsers[oid] ?? pg.types.getTypeParser(oid, format as 'text'),
 }

@@ -1,0 +1,56 @@
+import type { Logger } from 'pino'
+import { type Database, type Pool, sql } from './database.ts'
+import { type Projection, snake, type Table } from './projection.ts'
+import { tablesByName } from './rows.ts'
+import { raw, sqlTypes } from './table-store.ts'
+
+/** The names of all tables of the projections, as a checkpoint keeps them. */
+export const tableNames = (projections: readonly Projection[]): string[] => [...tablesByName(projections).keys()].sort()
+
+/**
+ * Creates the tables that are missing, and the checkpoint row. Safe from many processes at once (the checkpoint's row is the lock), and to repeat.
+ *
+ * A checkpoint speaks for a set of tables. Where it does not speak for all of these (a new version of a projection, or an older SmartCRM
+ * started again), they are emptied and the position goes back to the start of the log, with a new epoch, so that whoever held the lease is fenced.
+ */
+export async function createTables(pool: Pool, projections: readonly Projection[], log: Logger, checkpoint = 'live'): Promise<void> {
+  const tables = [...tablesByName(projections).values()]
+  const names = tableNames(projections)
+  await pool.rows(sql.unsafe`insert into smartcrm.checkpoints (name) values (${checkpoint}) on conflict do nothing`)
+  await pool.transaction(async (db) => {
+    const [row] = await db.rows<{ tables: string[]; moved: boolean }>(sql.unsafe`
+      select tables, (commit_position, prepare_position) <> (0, 0) as moved from smartcrm.checkpoints where name = ${checkpoint} for update`)
+    for (const table of tables) await createTable(db, table)
+    const isSame = names.length === row!.tables.length && names.every((name) => row!.tables.includes(name))
+    if (isSame) return
+    const isNew = names.some((name) => !row!.tables.includes(name))
+    if (isNew && row!.moved) {
+      log.warn({ tables: names, before: row!.tables }, 'the read tables are not those that the checkpoint speaks for: they are built anew')
+    }
+    if (isNew)
+      await db.rows(
+        sql.unsafe`truncate ${sql.join(
+          tables.map((table) => table.sql),
+          sql.fragment`, `,
+        )}`,
+      )
+    await db.rows(sql.unsafe`
+      update smartcrm.checkpoints set tables = ${sql.array(names, 'text')}, epoch = epoch + 1, owner = null, lease_until = '-infinity'
+        ${isNew ? sql.fragment`, commit_position = 0, prepare_position = 0` : sql.fragment``}
+      where name = ${checkpoint} returning pg_notify('smartcrm_position', commit_position || '.' || prepare_position)`)
+  })
+}
+
+async function createTable(db: Database, table: Table): Promise<void> {
+  const columns = Object.entries(table.columns).map(
+    ([column, kind]) => `"${snake(column)}" ${sqlTypes[kind]}${kind === 'count' ? ' not null' : ''}`,
+  )
+  const key = table.key.map((column) => `"${snake(column)}"`).join(', ')
+  await db.rows(sql.unsafe`create table if not exists ${table.sql} (${raw(columns.join(', '))}, primary key (${raw(key)}))`)
+  for (const [position, index] of table.indexes.entries()) {
+    const definition = /^using\s/i.test(index) ? index : `(${index})`
+    await db.rows(
+      sql.unsafe`create index if not exists ${sql.identifier([`${table.name}_${position + 1}`])} on ${table.sql} ${raw(definition)}`,
+    )
+  }
+}

@@ -1,0 +1,140 @@
+import type { RecordedEvent } from './event.ts'
+import type { ColumnKind, Projection, Row, RowWrite, Table, Value } from './projection.ts'
+import { normaliseValue } from './values.ts'
+
+/** A handler returned a write that its table cannot hold: a fault of the projection. The message names table and column, never the value. */
+export class InvalidWrite extends Error {
+  override readonly name = 'InvalidWrite'
+}
+
+/** What a row is compared by: its key's values in one text. */
+export const keyText = ({ key }: Table, row: Row): string => JSON.stringify(key.map((column) => row[column]))
+
+/** Whether the write is about one row; otherwise it removes all rows that begin with what it names of the key. */
+export const isOneRow = ({ key }: Table, { row }: RowWrite): boolean => key.every((column) => column in row)
+
+/**
+ * The same write with every value in its one spelling; a `put` is complete, everywhere else what is undefined is left out.
+ * @throws InvalidWrite when it names a column that is not there, lacks a part of the key, or holds a value of another kind
+ */
+export function normaliseWrite(table: Table, { verb, row }: RowWrite): RowWrite {
+  const faulty = (column: string, what: string) => new InvalidWrite(`${verb} of ${table.name}: column ${column} ${what}`)
+  const given = Object.keys(row).filter((column) => row[column] !== undefined)
+  const unknown = given.find((column) => !Object.hasOwn(table.columns, column))
+  if (unknown) throw faulty(unknown, 'is not declared')
+  const missing = table.key.find(
+    (column, index) => (row[column] ?? null) === null && (verb !== 'remove' || index === 0 || given.length > index),
+  )
+  if (missing) throw faulty(missing, 'is part of the key and has no value')
+  if (verb === 'remove' && given.length > table.key.length)
+    throw faulty(given.find((column) => !table.key.includes(column))!, 'is not part of the key')
+  const columns = verb === 'put' ? Object.keys(table.columns) : given
+  const values = columns.map((column): [string, Value] => {
+    try {
+      return [column, normaliseValue[table.columns[column]!](row[column])]
+    } catch (error) {
+      throw faulty(column, (error as Error).message)
+    }
+  })
+  return { verb, table: table.name, row: Object.fromEntries(values) }
+}
+
+/**
+ * The whole meaning of the verbs for one row: what it is after a normalised write about it. Null: there is no such row.
+ * Which rows a `remove` by the first columns of a key is about, `createMemoryTable` decides.
+ */
+export function applyWrite(table: Table, before: Row | null, { verb, row }: RowWrite): Row | null {
+  if (verb === 'remove') return null
+  if (verb === 'put') return row
+  if (verb === 'patch' && !before) return null
+  const after = { ...(before ?? normaliseWrite(table, { verb: 'put', table: table.name, row: pick(row, table.key) }).row) }
+  for (const column of Object.keys(row)) after[column] = combine(table.columns[column]!, after[column]!, row[column]!)
+  return after
+}
+
+/** What combining means belongs to the column, so that a write is the same wherever a batch is cut. */
+function combine(kind: ColumnKind, before: Value, given: Value): Value {
+  if (kind === 'count') return (before as number) + (given as number)
+  // Both are written in one spelling of one length, so that text order is time order.
+  if (kind === 'last') return before === null || (given !== null && given > before) ? given : before
+  return given
+}
+
+const pick = (row: Row, columns: readonly string[]): Row => Object.fromEntries(columns.map((column) => [column, row[column]!]))
+
+/** A table's rows by their key, changed by normalised writes. The projector uses it for the part of a table that a batch is about. */
+export type MemoryTable = {
+  /** Puts a row that is stored already where writes will find it. */
+  load(row: Row): void
+  apply(write: RowWrite): void
+  get(key: string): Row | undefined
+  rows(): Row[]
+}
+
+export function createMemoryTable(table: Table): MemoryTable {
+  const rows = new Map<string, Row>()
+  /** Keys by their first column: removing by the first columns must not look at every row. */
+  const groups = new Map<Value, Set<string>>()
+  const [first] = table.key as [string]
+  const grouped = table.key.length > 1
+  const set = (key: string, row: Row) => {
+    rows.set(key, row)
+    if (!grouped) return
+    const group = groups.get(row[first]!)
+    if (group) group.add(key)
+    else groups.set(row[first]!, new Set([key]))
+  }
+  const remove = (key: string, row: Row) => {
+    rows.delete(key)
+    if (groups.get(row[first]!)?.delete(key) && groups.get(row[first]!)!.size === 0) groups.delete(row[first]!)
+  }
+  return {
+    load: (row) => set(keyText(table, row), row),
+    apply(write) {
+      if (!isOneRow(table, write)) {
+        const columns = Object.keys(write.row)
+        const inGroup = [...(groups.get(write.row[first]!) ?? [])]
+        for (const key of inGroup) if (columns.every((column) => rows.get(key)![column] === write.row[column])) remove(key, write.row)
+        return
+      }
+      const key = keyText(table, write.row)
+      const after = applyWrite(table, rows.get(key) ?? null, write)
+      if (after) set(key, after)
+      else remove(key, write.row)
+    },
+    get: (key) => rows.get(key),
+    rows: () => [...rows.values()],
+  }
+}
+
+/**
+ * The normalised row writes of an event in all of the projections. An erased event writes nothing.
+ * @throws InvalidWrite, or whatever a handler throws
+ */
+export function createInterpreter(projections: readonly Projection[]): (event: RecordedEvent) => RowWrite[] {
+  const tables = tablesByName(projections)
+  return (event) => {
+    if (event.erased) return []
+    const writes = projections.flatMap((projection) => projection.handle(event))
+    return writes.map((write) => normaliseWrite(tables.get(write.table)!, write))
+  }
+}
+
+export const tablesByName = (projections: readonly Projection[]): Map<string, Table> =>
+  new Map(projections.flatMap(({ tables }) => Object.values(tables).map((table) => [table.name, table])))
+
+export type MemoryTables<P extends Projection = Projection> = {
+  /** The rows of a table, by the name that the projection's file gives it (`contacts`), in the order in which they came. */
+  rows(table: keyof P['tables'] & string): Row[]
+}
+
+/**
+ * The tables of a projection as they are after the events, without a database: what tests, answers about the past and replays use.
+ * One event at a time, and so the model that the projector is held to.
+ */
+export function foldInMemory<P extends Projection>(projection: P, events: Iterable<RecordedEvent>): MemoryTables<P> {
+  const interpret = createInterpreter([projection])
+  const tables = new Map(Object.values(projection.tables).map((table) => [table.name, createMemoryTable(table)]))
+  for (const event of events) for (const write of interpret(event)) tables.get(write.table)!.apply(write)
+  return { rows: (noun) => tables.get(projection.tables[noun]!.name)!.rows() }
+}

@@ -1,0 +1,110 @@
+import { type Database, type Query, sql } from './database.ts'
+import { type ColumnKind, type Projection, type Row, type RowWrite, snake, type Table } from './projection.ts'
+import { createMemoryTable, isOneRow, keyText, tablesByName } from './rows.ts'
+
+/** Milliseconds are all that JavaScript's instants have; a count and an integer may grow past 32 bits. */
+export const sqlTypes: Record<ColumnKind, string> = {
+  uuid: 'uuid',
+  text: 'text',
+  integer: 'bigint',
+  boolean: 'boolean',
+  instant: 'timestamptz(3)',
+  json: 'jsonb',
+  count: 'bigint',
+  last: 'timestamptz(3)',
+}
+
+/** Puts text that a declaration (never a caller) holds into SQL as it is. */
+export const raw = (text: string) => ({ ...sql.fragment``, sql: text })
+
+/** Column names come from the code alone; quoted all the same, since some are words of SQL. */
+const quoted = (column: string) => `"${snake(column)}"`
+
+export type TableStore = {
+  /**
+   * Applies normalised writes in their order in the caller's transaction: afterwards the tables are as if each had been applied alone.
+   * Safe only while nobody else writes the tables: the caller's transaction holds the checkpoint's row.
+   */
+  apply(db: Database, writes: readonly RowWrite[]): Promise<void>
+}
+
+/**
+ * Stores the tables of projections. However many rows of a table a batch touches, each step is one statement with one JSON parameter; a step
+ * that has nothing to do is left out. The meaning of the writes is in rows.ts alone: here rows are only loaded and stored.
+ * @param schema where the tables are: `read`, or a scratch schema
+ */
+export function createTableStore(projections: readonly Projection[], schema = 'read'): TableStore {
+  const stores = new Map([...tablesByName(projections)].map(([name, table]) => [name, createOneTableStore(table, schema)]))
+  return {
+    async apply(db, writes) {
+      for (const [name, ofTable] of Map.groupBy(writes, ({ table }) => table)) await stores.get(name)!.apply(db, ofTable)
+    },
+  }
+}
+
+function createOneTableStore(table: Table, schema: string): TableStore {
+  const statements = compose(table, schema)
+  return {
+    async apply(db, writes) {
+      const memory = createMemoryTable(table)
+      const awaited = rowsToLoad(table, writes)
+      if (awaited.length > 0) for (const row of await db.rows<Row>(statements.load(awaited))) memory.load(row)
+
+      for (const write of writes) memory.apply(write)
+
+      const groups = writes.filter((write) => !isOneRow(table, write)).map(({ row }) => row)
+      for (const [length, prefixes] of Map.groupBy(groups, (row) => Object.keys(row).length)) {
+        await db.rows(statements.removeGroups(length, prefixes))
+      }
+      const single = writes.filter((write) => isOneRow(table, write))
+      const removed = new Map(single.filter(({ verb }) => verb === 'remove').map(({ row }) => [keyText(table, row), row]))
+      const gone = [...removed].filter(([key]) => !memory.get(key)).map(([, row]) => row)
+      if (gone.length > 0) await db.rows(statements.remove(gone))
+      const kept = memory.rows()
+      if (kept.length > 0) await db.rows(statements.store(kept))
+    },
+  }
+}
+
+/** The keys whose first write in the batch is a `patch` or `merge`: those wait for the row, `put` and `remove` forget what came before. */
+function rowsToLoad(table: Table, writes: readonly RowWrite[]): Row[] {
+  const first = new Map<string, RowWrite>()
+  for (const write of writes) {
+    if (!isOneRow(table, write)) continue
+    const key = keyText(table, write.row)
+    if (!first.has(key)) first.set(key, write)
+  }
+  return [...first.values()].filter(({ verb }) => verb === 'patch' || verb === 'merge').map(({ row }) => row)
+}
+
+/**
+ * The table's statements. Those that join the table are never prepared, and tell the planner how many keys there are (`limit`): a plan that was
+ * kept from when the table or the batch was small would read the whole table for each batch when it is large.
+ */
+function compose(table: Table, schema: string) {
+  const name = sql.identifier([schema, table.name])
+  const columns = Object.keys(table.columns)
+  const list = (of: readonly string[], as: (column: string) => string = quoted, separator = ', ') => raw(of.map(as).join(separator))
+  const typed = (of: readonly string[]) => list(of, (column) => `${quoted(column)} ${sqlTypes[table.columns[column]!]}`)
+  const named = (of: readonly string[], row: Row) => Object.fromEntries(of.map((column) => [snake(column), row[column]]))
+  const json = (of: readonly string[], rows: readonly Row[]) => JSON.stringify(rows.map((row) => named(of, row)))
+  const keys = (of: readonly string[], rows: readonly Row[]) =>
+    sql.fragment`(select * from json_to_recordset(${json(of, rows)}::json) as k (${typed(of)}) limit ${rows.length}) k`
+  const same = (of: readonly string[]) => list(of, (column) => `t.${quoted(column)} = k.${quoted(column)}`, ' and ')
+  const remove = (of: readonly string[], rows: readonly Row[]): Query =>
+    sql.unsafe`delete from ${name} t using ${keys(of, rows)} where ${same(of)}`
+
+  const others = columns.filter((column) => !table.key.includes(column))
+  const conflict =
+    others.length > 0 ? raw(`do update set ${others.map((c) => `${quoted(c)} = excluded.${quoted(c)}`).join(', ')}`) : raw('do nothing')
+  const selected = list(columns, (column) => `t.${quoted(column)} as "${column}"`)
+  return {
+    load: (rows: readonly Row[]): Query =>
+      sql.unsafe`select ${selected} from ${keys(table.key, rows)} join ${name} t on ${same(table.key)}`,
+    remove: (rows: readonly Row[]) => remove(table.key, rows),
+    removeGroups: (length: number, rows: readonly Row[]) => remove(table.key.slice(0, length), rows),
+    store: (rows: readonly Row[]): Query =>
+      sql.unsafe`insert into ${name} (${list(columns)}) select * from json_to_recordset(${json(columns, rows)}::json) as k (${typed(columns)})
+        on conflict (${list(table.key)}) ${conflict}`,
+  }
+}

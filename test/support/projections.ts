@@ -1,0 +1,49 @@
+import type { NewEvent } from '../../schema/define.ts'
+import { type Pool, sql } from '../../src/platform/database.ts'
+import type { RecordedEvent } from '../../src/platform/event.ts'
+import { type Projection, type Row, snake, type Table } from '../../src/platform/projection.ts'
+import { createTables } from '../../src/platform/read-tables.ts'
+import { createInterpreter } from '../../src/platform/rows.ts'
+import { createTableStore } from '../../src/platform/table-store.ts'
+
+const id = (number: number) => `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`
+
+/**
+ * Events as a reader of the log gets them: at growing positions, a second apart, caused by one command.
+ * @param first number of the first one; its position, id and time follow from it
+ */
+export function recorded(events: readonly NewEvent[], first = 1, stream = `thing-${id(0)}`): RecordedEvent[] {
+  return events.map((event, index) => {
+    const number = first + index
+    const at = new Date(Date.UTC(2026, 0, 1, 0, 0, number)).toISOString()
+    const cause = { actor: 'key:test', commandId: id(1), request: 'request', $correlationId: id(1), $causationId: id(1) }
+    const meta = { v: 1, at, ...cause, key: null, prev: null, hash: String(number) }
+    const position = { commit: BigInt(number * 10), prepare: BigInt(number * 10) }
+    return { ...event, id: id(number), stream, revision: number - 1, position, created: at, meta, erased: false, known: true }
+  })
+}
+
+/** Creates the projections' tables where they are missing, and applies the events to them in one transaction. */
+export async function project(
+  pool: Pool,
+  projections: readonly Projection[],
+  events: readonly RecordedEvent[],
+  log: Parameters<typeof createTables>[2],
+) {
+  await createTables(pool, projections, log)
+  const writes = events.flatMap(createInterpreter(projections))
+  await pool.transaction((db) => createTableStore(projections).apply(db, writes))
+}
+
+/** All rows of a table as it is in Postgres, by the names of the declaration. */
+export async function storedRows(pool: Pool, table: Table): Promise<Row[]> {
+  const columns = Object.keys(table.columns)
+  const rows = await pool.rows<Row>(sql.unsafe`select * from ${table.sql}`)
+  return rows.map((row) => Object.fromEntries(columns.map((column) => [column, row[snake(column)]!])))
+}
+
+/** Rows in an order that does not depend on how they came. */
+export const inOrder = (rows: readonly Row[], { key }: Pick<Table, 'key'>): Row[] => {
+  const text = (row: Row) => JSON.stringify(key.map((column) => row[column]))
+  return rows.toSorted((a, b) => (text(a) < text(b) ? -1 : 1))
+}

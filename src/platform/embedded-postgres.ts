@@ -68,8 +68,8 @@ export async function startPostgres(options: {
   const password = await initCluster({ dir, cluster, initdb: binaries.initdb, user, log })
   const flags = Object.entries({ ...serverSettings, ...options.settings }).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const child = await spawnPostgres(binaries.postgres, ['-D', cluster, '-p', `${port}`, ...flags], { user, dir, port, log })
-  const exited = once(child, 'exit').then(([code, signal]) => log.debug({ code, signal }, 'Postgres ended'))
   const isRunning = () => child.exitCode === null && child.signalCode === null
+  const exited = once(child, 'exit').then(([code, signal]) => log.debug({ code, signal }, 'Postgres ended'))
   const server = `postgres://postgres:${password}@127.0.0.1:${port}`
   const close = () => stop(child.pid!, isRunning)
   try {
@@ -134,6 +134,10 @@ async function spawnPostgres(program: string, args: string[], place: Place): Pro
       env: postgresEnvironment,
       stdio: ['ignore', 'ignore', 'pipe'],
     })
+    // Whatever ends our process takes it along, but for kill -9: see stopOrphan.
+    const kill = () => child.kill('SIGQUIT')
+    process.once('exit', kill)
+    child.once('exit', () => process.off('exit', kill))
     const output = await untilReady(child, place.log)
     if (output === null) return child
     // The sessions of a Postgres that was killed live on for a moment and hold its shared memory.

@@ -19,12 +19,13 @@ type Place = { dir: string; cluster: string; initdb: string; user: PostgresUser 
 export async function initCluster({ dir, cluster, initdb, user, log }: Place): Promise<string> {
   if (user) await chown(dir, user.uid, user.gid)
   const halfMade = (await readdir(dir)).filter((name) => name.startsWith('cluster.new'))
-  for (const name of halfMade) await rm(join(dir, name), { recursive: true })
+  // One that a killed process was making may still be filled by its initdb: then it is left for the next time.
+  for (const name of halfMade) await rm(join(dir, name), { recursive: true, maxRetries: 3 }).catch((err) => log.debug({ err }))
   const password = join(dir, 'password')
   if (await exists(cluster)) return readPassword(password, cluster)
   if (!(await exists(password))) await writePassword(password, user)
   log.info({ cluster }, 'making the Postgres cluster')
-  const made = `${cluster}.new`
+  const made = `${cluster}.new-${randomBytes(4).toString('hex')}`
   await runInitdb(initdb, made, password, { dir, user })
   await rename(made, cluster)
   await syncFolder(dir)

@@ -10,17 +10,14 @@ const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'o
 
 /**
  * Starts a Postgres whose data is deleted when it closes. Under the system's temporary folder, because for root it has to be where
- * the user postgres may go. A process that ends without closing it takes it along, but leaves the folder.
+ * the user postgres may go. A process that ends without closing it leaves the folder.
  */
 export async function startThrowAwayPostgres(): Promise<{ url: string; close(): Promise<void> }> {
   const dir = await mkdtemp(join(tmpdir(), 'smartcrm-test-'))
-  const postgres = await startPostgres({ dir, port: await freePort(), log: createLogger('warn', 'postgres'), settings })
-  const kill = () => process.kill(postgres.pid, 'SIGQUIT')
-  process.once('exit', kill)
+  const postgres = await startPostgres({ dir, port: await freePort(), log: createLogger('error', 'postgres'), settings })
   return {
     url: postgres.url,
     async close() {
-      process.off('exit', kill)
       await postgres.close()
       await rm(dir, { recursive: true, force: true })
     },

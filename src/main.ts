@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { environment, readConfig } from './config.ts'
+import { Fault } from './platform/fault.ts'
+import { type Role, supervisedFlag } from './roles/role.ts'
+import { runRole } from './roles/run-role.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const program = new Command('smartcrm')
+  .description('An event-sourced CRM service. Settings come from the environment and the file .env; the README lists them.')
+  .version(version)
+
+program
+  .command('start')
+  .description('everything: the API, the projector, the worker and, unless others are set, the embedded event store and Postgres')
+  .action(async () => {
+    const { supervise } = await import('./supervisor.ts')
+    await supervise(readConfig())
+  })
+
+role('api', 'the HTTP API')
+role('projector', 'keeps the read tables up to date with the log')
+role('worker', 'does the jobs')
+role('eventstore', 'the embedded event store').option('--port <number>', 'its port, instead of EVENTSTORE_PORT')
+role('postgres', 'the embedded Postgres')
+
+// Nothing else of the command line is worth the time that reading its code takes when a role starts.
+if (!process.argv[2] || !program.commands.some((command) => command.name() === process.argv[2])) {
+  const { importCommand } = await import('./cli/import.ts')
+  importCommand(program, readConfig)
+}
+
+function role(name: Role, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .action(({ port }: { port?: string }) => {
+      const config = readConfig(port === undefined ? undefined : { ...environment(), EVENTSTORE_PORT: port })
+      return runRole(name, config)
+    })
+}
+
+try {
+  await program.parseAsync(process.argv.filter((argument) => argument !== supervisedFlag))
+} catch (error) {
+  console.error(error instanceof Fault ? error.message : error)
+  process.exit(1)
+}

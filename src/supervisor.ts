@@ -1,0 +1,98 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { type Config, environment } from './config.ts'
+import { lockOf, openDataFolder } from './data-folder.ts'
+import { migrate } from './platform/database.ts'
+import { Fault } from './platform/fault.ts'
+import { tryLock, waitForLock } from './platform/folder-lock.ts'
+import { endGracefully } from './platform/graceful-end.ts'
+import { createLogger } from './platform/log.ts'
+import { checkPort, freePort } from './platform/ports.ts'
+import { roleProcesses } from './role-processes.ts'
+import { roles } from './roles/role.ts'
+
+/**
+ * Runs all of SmartCRM, each role in a process of its own. Returns when everything is ready; it then goes on until a signal.
+ * @throws Fault when it cannot start
+ */
+export async function supervise(config: Config): Promise<void> {
+  const { dataFolder, host } = config
+  const log = createLogger(config.logLevel, 'supervisor')
+  await openDataFolder(dataFolder)
+  await takeFolder(dataFolder)
+  if (config.port !== 0) await checkPort(host, config.port, 'PORT')
+  const port = config.port || (await freePort(host))
+
+  // Ports are chosen here, once, so that a role that is started again is found where it was.
+  const env: NodeJS.ProcessEnv = {
+    ...environment(),
+    SMARTCRM_DATA: dataFolder,
+    PORT: `${port}`,
+    POSTGRES_PORT: `${config.postgresPort || (await freePort())}`,
+    EVENTSTORE_PORT: `${config.eventStorePort || (await freePort())}`,
+  }
+  let apiKey: string | undefined
+  const processes = roleProcesses({ env, log, onApiKey: (key) => (apiKey = key), onFault })
+  const { end } = endGracefully({ log, close: processes.stop, atOnce: processes.kill, timeoutSeconds: 10 })
+
+  const [databaseUrl, eventStoreUrl] = await Promise.all([
+    config.databaseUrl ?? processes.keep('postgres'),
+    config.eventStoreUrl ?? processes.keep('eventstore'),
+  ])
+  Object.assign(env, { DATABASE_URL: databaseUrl, EVENTSTORE_URL: eventStoreUrl })
+  await migrate(databaseUrl!, log).catch((error) => {
+    throw new Fault(
+      `Postgres (${config.databaseUrl ? 'DATABASE_URL' : 'embedded'}) could not be brought up to date: ${error.message || error.code}.`,
+    )
+  })
+  await Promise.all([processes.keep('api'), processes.keep('projector'), processes.keep('worker')])
+  const url = `http://${reachable(host)}:${port}`
+  await untilReady(url)
+  console.log(welcome({ url, dataFolder, apiKey }))
+
+  function onFault(sentence: string) {
+    console.error(sentence)
+    end(1)
+  }
+}
+
+/** One SmartCRM a folder. What a killed one left is ending by itself: that is waited for. */
+async function takeFolder(folder: string): Promise<void> {
+  if (!tryLock(lockOf(folder, 'supervisor'))) {
+    throw new Fault(`SmartCRM already runs on ${folder}: stop that one, or set SMARTCRM_DATA to another folder.`)
+  }
+  const end = Date.now() + 10_000
+  for (const role of roles) {
+    const lock = await waitForLock(lockOf(folder, role), (end - Date.now()) / 1000)
+    if (!lock) throw new Fault(`Another SmartCRM uses ${folder} (its ${role} runs): stop it, or set SMARTCRM_DATA to another folder.`)
+    lock.release()
+  }
+}
+
+/** The address for this machine of one that may mean all its addresses. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+async function untilReady(url: string): Promise<void> {
+  for (;;) {
+    const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) }).catch(() => null)
+    await response?.body?.cancel()
+    if (response?.status === 200) return
+    await delay(100)
+  }
+}
+
+type Ready = { url: string; dataFolder: string; apiKey: string | undefined }
+
+/** What a person needs to go on. */
+const welcome = ({ url, dataFolder, apiKey }: Ready): string => `
+SmartCRM is ready.
+
+  Address   ${url}   (read and try the API: ${url}/reference)
+  Data      ${dataFolder}
+${apiKey ? `  API key   ${apiKey}   (shown once: keep it)\n` : ''}
+  Try       curl ${url}/v1/contacts -H 'Authorization: Bearer ${apiKey ?? 'YOUR_API_KEY'}'
+  Stop      Ctrl-C
+`

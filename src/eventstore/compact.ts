@@ -1,0 +1,97 @@
+import type { Log } from './log.ts'
+import { firstVisible, isMetastream, isSoftDeleted, metastreamOf } from './metadata.ts'
+import { describe, TOMBSTONE } from './record.ts'
+
+export type CompactResult = { removedEvents: number; streams: number }
+
+/** Short transactions, so that appends wait a few milliseconds for one at most. */
+const STEP_EVENTS = 500
+
+type Candidate = { id: number; name: string }
+
+/**
+ * Removes what readers cannot see any more: events hidden by `$maxCount`, `$maxAge`, `$tb` and deletes. Always a stream's oldest
+ * events, and never its last one: it says at which revision the stream goes on. Goes on in small steps between other work.
+ */
+export async function compact(log: Log): Promise<CompactResult> {
+  const { database } = log
+  const candidates = database.prepare('select id, name from streams where id > ? order by id limit 200')
+  const result: CompactResult = { removedEvents: 0, streams: 0 }
+  let after = 0
+  for (;;) {
+    const page = candidates.all(after) as Candidate[]
+    if (page.length === 0) return result
+    for (const candidate of page) {
+      const removed = await compactStream(log, candidate)
+      result.removedEvents += removed
+      if (removed > 0) result.streams++
+      after = candidate.id
+    }
+    await nextTurn()
+  }
+}
+
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
+
+async function compactStream(log: Log, { id, name }: Candidate): Promise<number> {
+  const { database } = log
+  const hidden = database.prepare('select position, revision from events where stream = ? and revision < ? order by revision limit ?')
+  let removed = 0
+  for (;;) {
+    const bound = keepFrom(log, name)
+    const rows = hidden.all(id, bound, STEP_EVENTS) as { position: number; revision: number }[]
+    if (rows.length === 0) return removed
+    removeRows(log, id, rows)
+    removed += rows.length
+    await nextTurn()
+  }
+}
+
+/** The lowest revision of the stream that stays. */
+function keepFrom(log: Log, name: string): number {
+  const stream = log.stream(name)
+  if (stream.head === TOMBSTONE) return TOMBSTONE
+  // A tombstone hides the metadata too; the last of it stays, like the last event of every stream.
+  if (isMetastream(name)) return stream.head
+  if (log.stream(metastreamOf(name)).head < 0) return 0
+  const retention = log.retention(stream)
+  if (isSoftDeleted(retention)) return stream.head
+  const visible = Math.max(firstVisible(retention, stream.head), stream.first)
+  if (retention.maxAgeMs === undefined) return Math.min(visible, stream.head)
+  return Math.min(firstYoung(log, name, visible, Date.now() - retention.maxAgeMs), stream.head)
+}
+
+function firstYoung(log: Log, name: string, from: number, oldestMs: number): number {
+  for (let revision = from; ; ) {
+    const rows = log.readStream(log.stream(name), revision, 'forwards', 256)
+    const young = rows.find((row) => describe(row.frame).createdMs >= oldestMs)
+    if (young) return young.revision
+    const last = rows.at(-1)
+    if (!last) return revision
+    revision = last.revision + 1
+  }
+}
+
+function removeRows(log: Log, streamId: number, rows: { position: number; revision: number }[]): void {
+  const { database } = log
+  const remove = database.prepare('delete from events where position = ?')
+  const before = database.prepare('select first, last from removed where first < ? order by first desc limit 1')
+  const after = database.prepare('delete from removed where first = ? + 1 returning last')
+  const note = database.prepare('insert into removed (first, last) values (?, ?) on conflict (first) do update set last = excluded.last')
+  const next = (rows.at(-1)?.revision ?? 0) + 1
+  database.exec('begin immediate')
+  try {
+    for (const { position } of rows) {
+      remove.run(position)
+      const lower = before.get(position) as { first: number; last: number } | undefined
+      const upper = after.get(position) as { last: number } | undefined
+      note.run(lower?.last === position - 1 ? lower.first : position, upper?.last ?? position)
+    }
+    database.prepare('update streams set first = max(first, ?) where id = ?').run(next, streamId)
+    database.exec('commit')
+  } catch (error) {
+    if (database.isTransaction) database.exec('rollback')
+    throw error
+  }
+  log.forgetStreams()
+}

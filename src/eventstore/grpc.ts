@@ -1,0 +1,231 @@
+import {
+  constants,
+  createServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2'
+import { frame } from './wire.ts'
+
+/** The status codes of gRPC that the node answers with. */
+export const STATUS = {
+  ok: 0,
+  cancelled: 1,
+  unknown: 2,
+  invalidArgument: 3,
+  deadlineExceeded: 4,
+  failedPrecondition: 9,
+  aborted: 10,
+  unimplemented: 12,
+  unavailable: 14,
+  dataLoss: 15,
+  resourceExhausted: 8,
+} as const
+
+export type Failure = { code: number; message: string; trailers?: Record<string, string> }
+
+/** One call, as its handler sees it. */
+export type Call = {
+  headers: IncomingHttpHeaders
+  /** Sends framed messages, any number at once. False: the client is not keeping up, wait for `onDrain` (everything is kept meanwhile). */
+  send(frames: Buffer): boolean
+  sendMessage(message: Uint8Array): boolean
+  /** Ends the call: well, or with a failure. What was sent before arrives before. */
+  finish(failure?: Failure): void
+  onDrain: () => void
+  /** The call is over, whoever ended it. */
+  onClose: () => void
+  isOpen(): boolean
+}
+
+/** What a handler does with the request's messages, and when the client has said all. */
+export type Receiver = { message(payload: Buffer): void; end(): void }
+export type Handler = (call: Call) => Receiver
+
+/** Above the largest append by far, as on the server. */
+const MAX_MESSAGE_BYTES = 17 * 1024 * 1024
+/** Node's default of 64 KiB makes a large append wait for a round trip every 64 KiB. */
+const WINDOW_BYTES = 4 * 1024 * 1024
+
+/**
+ * gRPC over HTTP/2 on Node's own server. Not @grpc/grpc-js, because its server writes one message at a time: a read that sends
+ * hundreds of events in one write is several times cheaper, and many acknowledgements go out as one.
+ */
+export function createGrpcServer(handlers: Map<string, Handler>): { http2: Http2Server; close(graceMs: number): Promise<void> } {
+  const sessions = new Set<ServerHttp2Session>()
+  const http2 = createServer({
+    settings: { initialWindowSize: WINDOW_BYTES },
+    maxSessionMemory: 512,
+  })
+  http2.on('session', (session) => {
+    sessions.add(session)
+    session.setLocalWindowSize(WINDOW_BYTES * 4)
+    session.on('close', () => sessions.delete(session))
+    session.on('error', () => {})
+  })
+  http2.on('sessionError', () => {})
+  http2.on('stream', (stream, headers) => serve(stream, headers, handlers))
+  return {
+    http2,
+    /** Tells every client to go (GOAWAY), lets calls end for a while, then cuts. */
+    async close(graceMs) {
+      const closed = [...sessions].map((session) => new Promise<void>((resolve) => session.close(resolve)))
+      const cut = setTimeout(() => {
+        for (const session of sessions) session.destroy()
+      }, graceMs)
+      await Promise.all(closed)
+      clearTimeout(cut)
+    },
+  }
+}
+
+function serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, handlers: Map<string, Handler>): void {
+  stream.on('error', () => {})
+  if (!String(headers['content-type'] ?? '').startsWith('application/grpc')) {
+    stream.respond({ ':status': 415 }, { endStream: true })
+    return
+  }
+  const call = createCall(stream, headers)
+  const path = String(headers[':path'])
+  const handler = handlers.get(path)
+  if (!handler) {
+    stream.resume()
+    call.finish({ code: STATUS.unimplemented, message: `This event store does not offer ${path.slice(1)}.` })
+    return
+  }
+  limitTime(call, stream, headers)
+  receive(stream, handler(call), call)
+}
+
+function createCall(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Call {
+  let open = true
+  let pending: Buffer[] = []
+  let pendingBytes = 0
+  let waiting = false
+  let ending: Failure | 'well' | undefined
+  const call: Call = {
+    headers,
+    send(frames) {
+      if (!open || ending) return true
+      if (pending.length === 0) process.nextTick(flush)
+      pending.push(frames)
+      pendingBytes += frames.length
+      waiting = stream.writableLength + pendingBytes >= stream.writableHighWaterMark
+      return !waiting
+    },
+    sendMessage: (message) => call.send(frame(message)),
+    finish(failure) {
+      if (!open || ending) return
+      ending = failure ?? 'well'
+      if (!stream.headersSent && pending.length === 0) {
+        open = false
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...trailersOf(ending) }, { endStream: true })
+        return
+      }
+      flush()
+      stream.end()
+    },
+    onDrain: () => {},
+    onClose: () => {},
+    isOpen: () => open && !ending,
+  }
+
+  function respond(): void {
+    if (stream.headersSent) return
+    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+    stream.on('wantTrailers', () => stream.sendTrailers(trailersOf(ending ?? 'well')))
+  }
+
+  /** Everything that was sent in this turn goes out as one write. */
+  function flush(): void {
+    if (!open || stream.destroyed) return
+    respond()
+    if (pending.length === 0) return
+    const frames = pending
+    pending = []
+    pendingBytes = 0
+    // There is a 'drain' only where Node itself found the buffer full.
+    const room = stream.write(frames.length === 1 ? frames[0] : Buffer.concat(frames))
+    if (room && waiting) process.nextTick(drained)
+  }
+
+  function drained(): void {
+    if (!waiting) return
+    waiting = false
+    call.onDrain()
+  }
+
+  stream.on('drain', drained)
+  stream.on('close', () => {
+    open = false
+    call.onClose()
+  })
+  return call
+}
+
+function trailersOf(ending: Failure | 'well'): Record<string, string> {
+  if (ending === 'well') return { 'grpc-status': '0' }
+  const trailers: Record<string, string> = { 'grpc-status': String(ending.code), 'grpc-message': printable(ending.message) }
+  for (const [key, value] of Object.entries(ending.trailers ?? {})) trailers[key] = printable(value)
+  return trailers
+}
+
+/** Headers carry printable ASCII; the rest is percent-encoded (gRPC over HTTP/2, "Status-Message"). */
+function printable(text: string): string {
+  return Buffer.from(text)
+    .toString('latin1')
+    .replace(/[^\x20-\x24\x26-\x7e]/g, (char: string) => `%${char.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
+}
+
+/** Cuts the request's bytes into messages. */
+function receive(stream: ServerHttp2Stream, receiver: Receiver, call: Call): void {
+  let chunks: Buffer[] = []
+  let size = 0
+  let needed = 5
+  const fail = (failure: Failure) => {
+    call.finish(failure)
+    stream.removeAllListeners('data')
+    stream.resume()
+  }
+  stream.on('data', (chunk: Buffer) => {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size < needed) return
+    let bytes = chunks.length === 1 ? chunk : Buffer.concat(chunks)
+    while (bytes.length >= 5) {
+      if (bytes[0] !== 0) return fail({ code: STATUS.unimplemented, message: 'Compressed messages are not supported.' })
+      const length = bytes.readUInt32BE(1)
+      if (length > MAX_MESSAGE_BYTES)
+        return fail({ code: STATUS.resourceExhausted, message: `A message of ${length} bytes is larger than ${MAX_MESSAGE_BYTES}.` })
+      needed = 5 + length
+      if (bytes.length < needed) break
+      const payload = bytes.subarray(5, needed)
+      bytes = bytes.subarray(needed)
+      needed = 5
+      if (!call.isOpen()) break
+      try {
+        receiver.message(payload)
+      } catch (error) {
+        return fail({ code: STATUS.unknown, message: error instanceof Error ? error.message : String(error) })
+      }
+    }
+    chunks = bytes.length > 0 ? [bytes] : []
+    size = bytes.length
+  })
+  stream.on('end', () => {
+    if (call.isOpen()) receiver.end()
+  })
+  stream.on('aborted', () => stream.close(constants.NGHTTP2_CANCEL))
+}
+
+const UNITS: Record<string, number> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 }
+
+function limitTime(call: Call, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  const told = /^(\d{1,8})([HMSmun])$/.exec(String(headers['grpc-timeout'] ?? ''))
+  if (!told) return
+  const milliseconds = Number(told[1]) * UNITS[told[2]!]!
+  if (milliseconds > 2 ** 31 - 1) return
+  const timer = setTimeout(() => call.finish({ code: STATUS.deadlineExceeded, message: 'The deadline of the call is over.' }), milliseconds)
+  stream.on('close', () => clearTimeout(timer))
+}

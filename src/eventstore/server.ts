@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import gossipServices from '@eventstore/db-client/generated/gossip_grpc_pb.js'
+import featureServices from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js'
+import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
+import type { Logger } from 'pino'
+import { type CompactResult, compact } from './compact.ts'
+import { gossip, serverFeatures, unary } from './features.ts'
+import { type Call, createGrpcServer, type Handler, type Receiver, STATUS } from './grpc.ts'
+import { createPages } from './http.ts'
+import { type Fault, openLog } from './log.ts'
+import { createMetrics } from './metrics.ts'
+import { parseRead, serveRead } from './reads.ts'
+import { createSubscriptions } from './subscriptions.ts'
+import { createWrites } from './writes.ts'
+
+export type EventStoreOptions = {
+  /** The log's `.db` file; created where there is none. */
+  file: string
+  /** 127.0.0.1 by default. */
+  host?: string
+  /** 0 (the default): any free port. */
+  port?: number
+  log?: Logger
+  /** 1 MiB by default, as on the server. */
+  maxAppendBytes?: number
+  /** How long a live subscriber may take nothing while events wait for it. 10 s by default. */
+  slowConsumerMs?: number
+  /** For tests: called before each write and sync; what it throws is a failing disk. */
+  fault?: Fault
+}
+
+export type EventStore = {
+  host: string
+  port: number
+  /** For the official client: `esdb://127.0.0.1:PORT?tls=false`. */
+  url: string
+  /** Removes what `$maxCount`, `$maxAge`, `$tb` and deletes hide, while the node goes on. */
+  compact(): Promise<CompactResult>
+  /** Finishes what is being written, tells the clients to go, closes the log. */
+  close(): Promise<void>
+}
+
+/**
+ * The embedded event node: EventStoreDB's protocol (Streams, Gossip.Read, ServerFeatures) over a log in one SQLite file. Throws
+ * EventStoreRefusal (one sentence) where the log is in use, is not one, or is of a newer format.
+ */
+export async function startEventStore(options: EventStoreOptions): Promise<EventStore> {
+  const { host = '127.0.0.1', port = 0 } = options
+  const log = openLog({ file: options.file, ...(options.log && { log: options.log }), ...(options.fault && { fault: options.fault }) })
+  const metrics = createMetrics()
+  const writes = createWrites(log, { maxAppendBytes: options.maxAppendBytes ?? 1024 * 1024 }, metrics)
+  const subscriptions = createSubscriptions(log, metrics, { slowConsumerMs: options.slowConsumerMs ?? 10_000 })
+  const instanceId = randomUUID()
+  let address: AddressInfo
+
+  function read(call: Call): Receiver {
+    return {
+      message(payload) {
+        try {
+          const request = parseRead(payload, log)
+          if (request.count === 'subscription') subscriptions.subscribe(call, request)
+          else serveRead(call, log, request, metrics)
+        } catch (error) {
+          call.finish({ code: STATUS.unknown, message: error instanceof Error ? error.message : String(error) })
+        }
+      },
+      end() {},
+    }
+  }
+
+  const { StreamsService } = streamServices
+  const handlers = new Map<string, Handler>()
+  const offered: [path: string, handler: Handler][] = [
+    [StreamsService.read.path, read],
+    [StreamsService.append.path, writes.append],
+    [StreamsService.batchAppend.path, writes.batchAppend],
+    [StreamsService.delete.path, writes.delete],
+    [StreamsService.tombstone.path, writes.tombstone],
+    [gossipServices.GossipService.read.path, unary((call) => gossip(call, instanceId, address.port))],
+    [featureServices.ServerFeaturesService.getSupportedMethods.path, unary(() => serverFeatures(handlers.keys()))],
+  ]
+  for (const [path, handler] of offered) handlers.set(path, handler)
+  const grpc = createGrpcServer(handlers)
+  let compacting: Promise<CompactResult> | undefined
+  const compactOnce = () => (compacting ??= compact(log).finally(() => (compacting = undefined)))
+  const pages = createPages(log, metrics, { compact: compactOnce })
+
+  const sockets = new Set<Socket>()
+  const server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    socket.on('error', () => {})
+    route(socket, grpc.http2, pages)
+  })
+  try {
+    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve))
+  } catch (error) {
+    subscriptions.close()
+    await log.close()
+    throw error
+  }
+  address = server.address() as AddressInfo
+  options.log?.info({ file: options.file, host, port: address.port, position: log.end() }, 'event store is ready')
+
+  let closed: Promise<void> | undefined
+  async function close(): Promise<void> {
+    server.close()
+    await compacting
+    await writes.close()
+    subscriptions.close()
+    await grpc.close(1000)
+    pages.closeAllConnections()
+    for (const socket of sockets) socket.destroy()
+    await log.close()
+    options.log?.info('event store is closed')
+  }
+
+  return {
+    host,
+    port: address.port,
+    url: `esdb://${host}:${address.port}?tls=false`,
+    compact: compactOnce,
+    close: () => (closed ??= close()),
+  }
+}
+
+type Acceptor = { emit(event: 'connection', socket: Socket): boolean }
+
+/** gRPC and plain HTTP come to one port, as on the real server: HTTP/2 announces itself by its first bytes, "PRI". */
+function route(socket: Socket, http2: Acceptor, http1: Acceptor): void {
+  socket.once('readable', () => {
+    const start: Buffer | null = socket.read()
+    if (!start) return
+    socket.unshift(start)
+    const target = start.subarray(0, 3).toString('latin1') === 'PRI' ? http2 : http1
+    target.emit('connection', socket)
+  })
+}

@@ -126,6 +126,9 @@ export function environment(): NodeJS.ProcessEnv {
   }
 }
 
+/** npm and npx start us below a shell of theirs, and that alone gets the signals that they get. */
+export const isBelowNpm = (): boolean => process.env['npm_lifecycle_event'] !== undefined
+
 /**
  * Reads and checks the settings. Nothing else of ours reads the environment.
  * @param env an empty text counts as unset

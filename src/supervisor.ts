@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Config, environment } from './config.ts'
+import { type Config, environment, isBelowNpm } from './config.ts'
 import { lockOf, openDataFolder } from './data-folder.ts'
 import { migrate } from './platform/database.ts'
 import { Fault } from './platform/fault.ts'
@@ -32,7 +32,7 @@ export async function supervise(config: Config): Promise<void> {
   }
   let apiKey: string | undefined
   const processes = roleProcesses({ env, log, onApiKey: (key) => (apiKey = key), onFault })
-  const { end } = endGracefully({ log, close: processes.stop, atOnce: processes.kill, timeoutSeconds: 10 })
+  const { end } = endGracefully({ log, close: processes.stop, atOnce: processes.kill, timeoutSeconds: 10, withParent: isBelowNpm() })
 
   const [databaseUrl, eventStoreUrl] = await Promise.all([
     config.databaseUrl ?? processes.keep('postgres'),

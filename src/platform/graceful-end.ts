@@ -10,6 +10,8 @@ type Options = {
   close: () => Promise<void>
   /** How long that may take. */
   timeoutSeconds: number
+  /** Whether to end when the process that started us does: where it is one that keeps signals to itself. */
+  withParent?: boolean
   /** The last thing before a process is ended by a second signal. */
   atOnce?: () => void
 }
@@ -19,7 +21,10 @@ type Options = {
  * signal, or SIGQUIT, ends it at once.
  * @returns `end` does the same for other reasons; only the first call counts
  */
-export function endGracefully({ log, close, timeoutSeconds, atOnce }: Options): { end: (code?: number) => void; isEnding: () => boolean } {
+export function endGracefully({ log, close, timeoutSeconds, withParent = false, atOnce }: Options): {
+  end: (code?: number) => void
+  isEnding: () => boolean
+} {
   let since: number | undefined
   let exitCode = 0
   const grace = closeWithGrace(
@@ -48,6 +53,8 @@ export function endGracefully({ log, close, timeoutSeconds, atOnce }: Options): 
     process.on(signal, () => (since !== undefined && Date.now() - since > echoMs ? killed() : end()))
   }
   process.on('SIGQUIT', killed)
+  const parent = process.ppid
+  if (withParent) setInterval(() => process.ppid !== parent && end(), 200).unref()
   return { end, isEnding: () => since !== undefined }
 
   function onSecondError(err: unknown) {

@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts'
+import { type Config, isBelowNpm } from '../config.ts'
 import { lockOf, openDataFolder } from '../data-folder.ts'
 import { Fault, faultExitCode } from '../platform/fault.ts'
 import { waitForLock } from '../platform/folder-lock.ts'
@@ -16,7 +16,8 @@ const keepers: Role[] = ['postgres', 'eventstore']
 export async function runRole(role: Role, config: Config): Promise<void> {
   const log = createLogger(config.logLevel, role)
   const starting = start(role, config, log)
-  const { end, isEnding } = endGracefully({ log, close: async () => (await starting.catch(() => null))?.close(), timeoutSeconds: 9 })
+  const close = async () => (await starting.catch(() => null))?.close()
+  const { end, isEnding } = endGracefully({ log, close, timeoutSeconds: 9, withParent: isBelowNpm() && !isSupervised() })
   // The supervisor may be gone before the role is up.
   if (isSupervised()) process.once('disconnect', () => void afterOthers(role, config.dataFolder).then(() => end()))
   try {

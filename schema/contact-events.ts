@@ -2,9 +2,15 @@ import { type Static, Type } from '@sinclair/typebox'
 import { type EventOf, events, personal } from './define.ts'
 import { Id } from './shared.ts'
 
-export const methodTypes = ['email', 'phone', 'url', 'social', 'address', 'other'] as const
-export const MethodType = Type.Union(methodTypes.map((type) => Type.Literal(type)))
-export type MethodType = (typeof methodTypes)[number]
+export const MethodType = Type.Union([
+  Type.Literal('email'),
+  Type.Literal('phone'),
+  Type.Literal('url'),
+  Type.Literal('social'),
+  Type.Literal('address'),
+  Type.Literal('other'),
+])
+export type MethodType = Static<typeof MethodType>
 
 /**
  * A way to reach a contact. `value` is what to show and use: an e-mail address as written, a phone number in E.164 where it can be, else as written.
@@ -12,7 +18,7 @@ export type MethodType = (typeof methodTypes)[number]
  */
 export const Method = Type.Object({
   id: Id,
-  type: Type.Unsafe<MethodType>(MethodType),
+  type: MethodType,
   value: Type.String(),
   label: Type.Optional(Type.String()),
   normalized: Type.Optional(Type.String()),

@@ -18,6 +18,8 @@ export type Query = QuerySqlToken & { readonly name?: string }
 export type Pool = Database & {
   /** Runs `work` in one transaction: commits what it did, or nothing when it throws. Never retries. */
   transaction<T>(work: (db: Database) => Promise<T>): Promise<T>
+  /** @throws a connection error when Postgres is away */
+  ping(): Promise<void>
   /** A connection of its own outside the pool, for LISTEN. */
   connect(): Promise<pg.Client>
   close(): Promise<void>
@@ -71,6 +73,9 @@ export function openPool(url: string, log: Logger, connections = 10): Pool {
       } finally {
         client.release(broken as Error | undefined)
       }
+    },
+    async ping() {
+      await pool.query('select 1')
     },
     async connect() {
       const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000, keepAlive: true })

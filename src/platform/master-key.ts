@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { link, open, readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Fault } from './fault.ts'
 
 /** The key that wraps all subject keys. `id` is a fingerprint of it that may be stored and shown. */
 export type MasterKey = { readonly id: string; readonly key: Buffer; readonly source: string }
@@ -20,7 +21,7 @@ export async function loadMasterKey(given: Buffer | undefined, dataFolder: strin
     return make(file)
   })
   if (!/^[0-9a-f]{64}\s*$/.test(text))
-    throw new Error(`${file} is damaged: it should hold 64 hex digits. Put back your copy of it, or set SMARTCRM_MASTER_KEY.`)
+    throw new Fault(`${file} is damaged: it should hold 64 hex digits. Put back your copy of it, or set SMARTCRM_MASTER_KEY.`)
   const key = Buffer.from(text.trim(), 'hex')
   return { id: fingerprint(key), key, source: file }
 }

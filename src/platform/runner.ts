@@ -19,8 +19,8 @@ export type Request = {
   readonly causationId?: string
   /** No such commandId can be in the log yet (it was made at random just now), so that a new stream need not be read. */
   readonly fresh?: boolean
-  /** The revision that the stream must be at (`If-Match`). */
-  readonly expectedRevision?: number
+  /** The revisions that the stream may be at (`If-Match`); `*`: any, if it has events. */
+  readonly ifMatch?: readonly number[] | '*' | undefined
 }
 
 export type Outcome = {
@@ -74,16 +74,10 @@ export function createRunner(
     if (earlier) return earlier
     if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
     const head = headOf(events)
-    if (request.expectedRevision !== undefined && request.expectedRevision !== head.revision) {
-      throw new Refused(
-        'revision-mismatch',
-        `It is at revision ${head.revision}, not ${request.expectedRevision}. Read it again and decide anew.`,
-        412,
-      )
-    }
+    const { ifMatch } = request
+    if (ifMatch && !(ifMatch === '*' ? head.revision >= 0 : ifMatch.includes(head.revision))) throw mismatch()
     const decided = command.decide(body as never, fold(decider, events), context)
-    if (decided.length === 0)
-      return { status: 200, id: context.id, events, made: 0, repeated: false, position: events.at(-1)?.position ?? null }
+    if (decided.length === 0) return { ...answer(command, context.id, events, 0, false, events.at(-1)?.position ?? null), status: 200 }
 
     const guard = guards[decider.category]
     const cause = causeOf(context, request)
@@ -126,11 +120,7 @@ export function createRunner(
           return outcome.position ? outcome : { ...outcome, position: await store.end() }
         } catch (error) {
           if (!(error instanceof WrongExpectedRevision)) throw error
-          // The caller named the revision: it is for them to decide again.
-          if (request.expectedRevision !== undefined)
-            throw new Refused('revision-mismatch', 'It was changed meanwhile. Read it again and decide anew.', 412)
-          if (attempts === TRIES)
-            throw new Unavailable('Others keep changing this at the same moment.', { cause: error, retryAfterSeconds: 1 })
+          if (attempts === TRIES) throw new Unavailable('Others keep changing this.', { cause: error, retryAfterSeconds: 1 })
           assumeNew = false
           await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 2 ** attempts))
         }
@@ -138,6 +128,9 @@ export function createRunner(
     },
   }
 }
+
+const mismatch = () =>
+  new Refused('revision-mismatch', 'It has changed since the revision that If-Match names. Read it again and decide anew.', 412)
 
 /** The state that a stream's events add up to. */
 export const fold = <State>(decider: Decider<State>, events: readonly NewEvent[]): State =>

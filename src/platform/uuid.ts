@@ -18,4 +18,3 @@ export function toUuid(bytes: Uint8Array, version: number): string {
   const hex = copy.toString('hex')
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`
 }
-

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { type Pool, sql } from './database.ts'
+import { Fault } from './fault.ts'
 import type { MasterKey } from './master-key.ts'
 import { Unavailable } from './refusal.ts'
 import { seal, unseal } from './sealing.ts'
@@ -118,7 +119,7 @@ async function checkMasterKey(pool: Pool, master: MasterKey): Promise<void> {
     }
     const mine = known.find(({ id }) => id === master.id)
     if (!mine) {
-      throw new Error(
+      throw new Fault(
         `The master key from ${master.source} (fingerprint ${master.id}) does not open this vault, which was made with ${known.map(({ id }) => id).join(', ')}. ` +
           'Put back the master key that belongs to this data (SMARTCRM_MASTER_KEY, or master.key in the data folder): without it nothing personal can be read.',
       )

@@ -1,0 +1,58 @@
+import type { FastifyInstance } from 'fastify'
+import { queries } from '../projections/index.ts'
+import { Contact } from '../schema/contact.ts'
+import { commands } from './commands.ts'
+import { batchRoute } from './contacts/batch.ts'
+import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
+import { dispatch } from './contacts/upsert.ts'
+import { journal } from './journal/journal.ts'
+import { type ApiKeys, createApiKeys } from './platform/api-keys.ts'
+import { commandRoute, type View } from './platform/http/commands.ts'
+import { type Check, healthRoutes } from './platform/http/health.ts'
+import { openapiRoutes } from './platform/http/openapi.ts'
+import { queryRoute, type Tables } from './platform/http/queries.ts'
+import { createServer } from './platform/http/server.ts'
+import type { Logger } from './platform/log.ts'
+import type { Services } from './services.ts'
+
+/** How the subject of each category of streams is shown. */
+const views: Readonly<Record<string, View>> = {
+  contact: {
+    schema: Contact,
+    render: (events, id) => contactAt(events, id)!,
+    location: (id) => `/v1/contacts/${id}`,
+  },
+}
+
+export type App = { readonly server: FastifyInstance; readonly keys: ApiKeys; setClosing(): void }
+
+type Options = {
+  services: Services
+  tables: Tables
+  checks: Readonly<Record<string, Check>>
+  adminKey: string | undefined
+  version: string
+  log: Logger
+}
+
+/** The HTTP API: every route is derived from the lists of commands and queries. */
+export async function createApp({ services, tables, checks, adminKey, version, log }: Options): Promise<App> {
+  const { pool, store, codec, runner, claims, vault } = services
+  const keys = createApiKeys(pool, adminKey)
+  const server = createServer(keys, log)
+  const secret = vault.secret('requests')
+  await openapiRoutes(server, version)
+  const { setClosing } = healthRoutes(server, checks)
+
+  const execute = dispatch(runner, claims)
+  for (const command of commands) commandRoute(server, command, views[command.decider.category]!, execute, secret)
+  batchRoute(server, runner, claims, secret)
+
+  for (const query of queries) {
+    const asked = query.operationId === 'getContact' ? contactNowOrThen(query, runner.load) : query
+    queryRoute(server, asked, pool, tables)
+  }
+  for (const query of [contactHistory(runner.load), journal(store, codec)]) queryRoute(server, query, pool)
+  await server.ready()
+  return { server, keys, setClosing }
+}

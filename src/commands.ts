@@ -1,0 +1,25 @@
+import {
+  addContactMethod,
+  addNote,
+  archiveContact,
+  createContact,
+  deleteContact,
+  removeContactMethod,
+  restoreContact,
+  updateContact,
+  upsertContact,
+} from './contacts/contact.ts'
+import type { Command } from './platform/decider.ts'
+
+/** Every command there is; each becomes an endpoint. A test keeps this list complete. */
+export const commands: readonly Command[] = [
+  createContact,
+  upsertContact,
+  updateContact,
+  deleteContact,
+  archiveContact,
+  restoreContact,
+  addContactMethod,
+  removeContactMethod,
+  addNote,
+]

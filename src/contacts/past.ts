@@ -1,0 +1,110 @@
+import { type Static, Type } from '@sinclair/typebox'
+import { contactFromMemory, contacts } from '../../projections/contacts.ts'
+import type { Contact } from '../../schema/contact.ts'
+import { History, type HistoryEntry } from '../../schema/event.ts'
+import { Id } from '../../schema/shared.ts'
+import type { RecordedEvent } from '../platform/event.ts'
+import { comparePositions, formatPosition, parsePosition } from '../platform/position.ts'
+import { type QueryEndpoint, query } from '../platform/projection.ts'
+import { Invalid } from '../platform/refusal.ts'
+import { foldInMemory } from '../platform/rows.ts'
+
+type Load = (stream: string) => Promise<RecordedEvent[]>
+
+/** A contact as its events make it: the same projection that builds the read tables, folded in memory. Null before its first event. */
+export const contactAt = (events: readonly RecordedEvent[], id: string): Static<typeof Contact> | null =>
+  contactFromMemory(foldInMemory(contacts, events), id)
+
+/** The events that had been recorded at a moment: a position, or a time (before the first event that was recorded later). @throws Invalid */
+export function until(events: readonly RecordedEvent[], asOf: string): readonly RecordedEvent[] {
+  const position = parsePosition(asOf)
+  const time = Date.parse(asOf)
+  if (!position && !(/^\d{4}-\d\d-\d\dT/.test(asOf) && Number.isFinite(time))) {
+    throw new Invalid([{ path: '/querystring/asOf', message: 'must be a time like 2026-03-01T09:30:00Z or a position like 8471.8471' }])
+  }
+  const later = events.findIndex((event) => (position ? comparePositions(event.position, position) > 0 : Date.parse(event.created) > time))
+  return later === -1 ? events : events.slice(0, later)
+}
+
+/** `GET /contacts/{id}` as the tables answer it now, and with `?asOf` as its stream answers it for then. */
+export const contactNowOrThen = (now: QueryEndpoint, load: Load): QueryEndpoint => ({
+  ...now,
+  querystring: Type.Object({
+    ...now.querystring.properties,
+    asOf: Type.Optional(
+      Type.String({ description: 'A time (RFC 3339) or a position: the contact as it was then.', examples: ['2026-03-01T09:30:00Z'] }),
+    ),
+  }),
+  async run(db, input) {
+    const { asOf } = input.query as { asOf?: string }
+    if (asOf === undefined) return now.run(db, input)
+    const { id } = input.params as { id: string }
+    return contactAt(until(await load(`contact-${id}`), asOf), id)
+  },
+})
+
+/** `GET /contacts/{id}/history`: each event with its cause and what it changed, oldest first. */
+export const contactHistory = (load: Load): QueryEndpoint =>
+  query({
+    operationId: 'getContactHistory',
+    path: '/contacts/{id}/history',
+    summary: 'Everything that happened to a contact: when, by whom, and what it changed',
+    params: Type.Object({ id: Id }),
+    querystring: Type.Object({}),
+    response: History,
+    async run(_db, { params: { id } }) {
+      const events = await load(`contact-${id}`)
+      if (events.length === 0) return null
+      let before: object = {}
+      const data = events.map((event, index): Static<typeof HistoryEntry> => {
+        const after = contactAt(events.slice(0, index + 1), id) ?? {}
+        const changes = differences(before, after)
+        before = after
+        const { at, actor, commandId, $correlationId, $causationId } = event.meta
+        return {
+          eventId: event.id,
+          type: event.type,
+          revision: event.revision,
+          position: formatPosition(event.position),
+          at,
+          actor,
+          commandId,
+          correlationId: $correlationId,
+          causationId: $causationId,
+          changes,
+          data: event.data as Record<string, unknown>,
+        }
+      })
+      return { data }
+    },
+  })
+
+/** What every event changes is no news. */
+const UNTOLD = new Set(['id', 'revision', 'createdAt', 'updatedAt'])
+
+type Change = { field: string; from: unknown; to: unknown }
+
+function differences(before: object, after: object): Change[] {
+  const old = before as Record<string, unknown>
+  const now = after as Record<string, unknown>
+  const fields = [...new Set([...Object.keys(old), ...Object.keys(now)])].filter((field) => !UNTOLD.has(field))
+  return fields.flatMap((field): Change[] => {
+    const from = old[field] ?? null
+    const to = now[field] ?? null
+    if (JSON.stringify(from) === JSON.stringify(to)) return []
+    if (Array.isArray(from ?? to) && Array.isArray(to ?? from))
+      return listDifferences(field, (from ?? []) as Listed[], (to ?? []) as Listed[])
+    return [{ field: `/${field}`, from, to }]
+  })
+}
+
+type Listed = { id: string }
+
+function listDifferences(field: string, from: readonly Listed[], to: readonly Listed[]): Change[] {
+  const ids = [...new Set([...from, ...to].map(({ id }) => id))]
+  return ids.flatMap((id): Change[] => {
+    const old = from.find((item) => item.id === id) ?? null
+    const now = to.find((item) => item.id === id) ?? null
+    return JSON.stringify(old) === JSON.stringify(now) ? [] : [{ field: `/${field}/${id}`, from: old, to: now }]
+  })
+}

@@ -1,0 +1,53 @@
+import type { Execute } from '../platform/http/commands.ts'
+import { Invalid, Refused } from '../platform/refusal.ts'
+import type { Outcome, Request, Runner } from '../platform/runner.ts'
+import type { Claims } from './claims.ts'
+import { type ContactInput, createContact, upsertContact } from './contact.ts'
+import { normalizeEmail } from './methods.ts'
+
+const TRIES = 3
+
+/**
+ * Updates the contact that has one of the input's e-mail addresses (or its id), or creates one.
+ * Between looking and claiming another may have claimed the address: then it is looked up again.
+ * @throws Refused when the addresses belong to different contacts, or the contact is archived
+ */
+export async function upsert(runner: Runner, claims: Claims, { id, ...body }: ContactInput, request: Request): Promise<Outcome> {
+  const addresses = (body.methods ?? []).flatMap(({ type, value }) => (type === 'email' ? (normalizeEmail(value) ?? []) : []))
+  for (let attempt = 1; ; attempt += 1) {
+    const target = id ?? (await firstOwner(claims, addresses))
+    try {
+      return await runner.execute(upsertContact, body, target ? { id: target } : {}, {
+        ...request,
+        fresh: request.fresh === true && !target,
+      })
+    } catch (error) {
+      const again = error instanceof Refused && error.code === 'address-taken' && !target && error.retryAfterSeconds === undefined
+      if (!again || attempt === TRIES) throw error
+    }
+  }
+}
+
+async function firstOwner(claims: Claims, addresses: readonly string[]): Promise<string | undefined> {
+  for (const address of addresses) {
+    const owner = await claims.ownerOf(address)
+    if (owner) return owner
+  }
+  return undefined
+}
+
+/** Creates, and nothing else: a taken address or id is refused. */
+export const create = (runner: Runner, input: ContactInput, request: Request): Promise<Outcome> =>
+  runner.execute(createContact, input, {}, request)
+
+/** Puts in front of the runner what a decision about one stream cannot know: whose address it is. */
+export const dispatch =
+  (runner: Runner, claims: Claims): Execute =>
+  (command, body, params, request) => {
+    if (command !== upsertContact) return runner.execute(command, body, params, request)
+    const address = params['address']!
+    if (!normalizeEmail(address))
+      throw new Invalid([{ path: '/params/address', message: 'must be an e-mail address, like ada@example.com' }])
+    const { methods = [], ...rest } = body as ContactInput
+    return upsert(runner, claims, { ...rest, methods: [{ type: 'email', value: address }, ...methods] }, request)
+  }

@@ -1,0 +1,136 @@
+import { createHmac } from 'node:crypto'
+import { Type } from '@sinclair/typebox'
+import canonicalize from 'canonicalize'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Command } from '../decider.ts'
+import { formatPosition, type Position } from '../position.ts'
+import { Invalid } from '../refusal.ts'
+import type { Outcome, Request } from '../runner.ts'
+import { uuidv5 } from '../uuid.ts'
+import { etagOf, idempotencyKey, revisionsOf } from './preconditions.ts'
+import { faultsOf } from './validation.ts'
+
+/** Namespace of command ids (UUIDv5). For ever: a repeat is recognised by it. */
+const COMMANDS = '0d0f9a6e-6a2b-4d0e-9a53-5c1a7c0a6f10'
+
+/** How the subject of a category is shown after a command: what its events add up to. */
+export type View = { readonly schema: object; render(events: Outcome['events'], id: string): object; location(id: string): string }
+
+/** Carries a command out: the runner, or what a feature puts before it. */
+export type Execute = (command: Command, body: unknown, params: Readonly<Record<string, string>>, request: Request) => Promise<Outcome>
+
+const commandHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ description: 'Sent again with the same body, the command is carried out once and answered the same, for ever.' }),
+  ),
+  'if-match': Type.Optional(Type.String({ description: 'Only if it is still at the revision of this ETag; else 412.' })),
+  'x-correlation-id': Type.Optional(Type.String({ description: 'A UUID that goes with every event that follows from this.' })),
+})
+
+const answerHeaders = {
+  ETag: { type: 'string', description: 'The revision, a dot and a digest of the answer.' },
+  'SmartCRM-Position': { type: 'string', description: 'Send it back with a query as SmartCRM-After, and the answer has seen this.' },
+}
+
+/** The schema of a command's headers and answers; the same for all of them. */
+export const commandSchema = (answers: Record<string, object>) => ({
+  headers: { ...commandHeaders, additionalProperties: true },
+  response: {
+    ...Object.fromEntries(Object.entries(answers).map(([status, schema]) => [status, { ...schema, headers: answerHeaders }])),
+    default: { description: 'A problem document.', content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } } },
+  },
+})
+
+/** What makes a repeat of this request recognisable, and who asks. @param secret keys the HMAC of the request */
+export function requestOf(request: FastifyRequest, secret: Buffer): Request {
+  const { caller, correlationId, method, routeOptions, url, body, headers } = request
+  const key = idempotencyKey(headers['idempotency-key'])
+  const commandId = uuidv5(JSON.stringify([caller.actor, method, routeOptions.url, key ?? `random ${request.id}`]), COMMANDS)
+  return {
+    actor: caller.actor,
+    commandId,
+    request: digest(secret, method, url.split('?')[0]!, body),
+    correlationId: correlationId ?? commandId,
+    fresh: key === undefined,
+    ifMatch: revisionsOf(headers['if-match']),
+  }
+}
+
+/** The HMAC by which a repeat is told from another request with the same Idempotency-Key. */
+export const digest = (secret: Buffer, method: string, path: string, body: unknown): string =>
+  createHmac('sha256', secret)
+    .update(canonicalize([method, path, body ?? null])!)
+    .digest('base64url')
+
+/** The request of one input of a batch: an id of its own, made of the batch's and its index. */
+export const requestOfInput = (batch: Request, index: number, secret: Buffer, path: string, input: unknown): Request => ({
+  ...batch,
+  commandId: uuidv5(String(index), batch.commandId),
+  request: digest(secret, 'POST', path, input),
+  ifMatch: undefined,
+})
+
+export const sendPosition = (reply: FastifyReply, position: Position | null) => {
+  if (position) reply.header('smartcrm-position', formatPosition(position))
+}
+
+/** Makes a command an endpoint. */
+export function commandRoute(app: FastifyInstance, command: Command, view: View, execute: Execute, secret: Buffer): void {
+  const { operationId, method, path, summary, success, decider } = command
+  const hasBody = Object.keys(command.body.properties).length > 0
+  app.route({
+    method,
+    url: `/v1${path.replaceAll(/\{(\w+)\}/g, ':$1')}`,
+    // The body's faults are put together with those that no schema can tell.
+    attachValidation: true,
+    schema: {
+      operationId,
+      summary,
+      tags: [`${decider.category}s`],
+      params: pathSchema(path),
+      ...(hasBody && { body: command.body }),
+      ...commandSchema(
+        method === 'PUT'
+          ? { 200: view.schema, 201: view.schema }
+          : { [success]: view.schema, ...(success === 201 && { 200: view.schema }) },
+      ),
+    },
+    async handler(request, reply) {
+      const { validationError, body } = request
+      const faults = [
+        ...(validationError
+          ? faultsOf(
+              validationError.validation,
+              validationError.validationContext === 'body' ? '' : `/${validationError.validationContext}`,
+            )
+          : []),
+        ...(hasBody ? (command.faults?.(body) ?? []) : emptyBody(body)),
+      ]
+      if (faults.length > 0) throw new Invalid(faults)
+      const outcome = await execute(command, body ?? {}, request.params as Record<string, string>, requestOf(request, secret))
+      const answer = JSON.stringify(view.render(outcome.events, outcome.id))
+      sendPosition(reply, outcome.position)
+      reply.header('etag', etagOf(answer, outcome.events.at(-1)?.revision))
+      if (outcome.status === 201) reply.header('location', view.location(outcome.id))
+      return reply.code(outcome.status).type('application/json; charset=utf-8').serializer(String).send(answer)
+    },
+  })
+}
+
+const emptyBody = (body: unknown) =>
+  Object.keys((body ?? {}) as object).map((field) => ({ path: `/${field}`, message: 'is not a known field: this takes no body' }))
+
+/** The parameters in a path template: ids are UUIDs, an address is text. */
+export function pathSchema(path: string) {
+  const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!)
+  return Type.Object(
+    Object.fromEntries(
+      names.map((name) => [
+        name,
+        /id$/i.test(name)
+          ? Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' })
+          : Type.String({ minLength: 1, maxLength: 400 }),
+      ]),
+    ),
+  )
+}

@@ -1,0 +1,57 @@
+import { STATUS_CODES } from 'node:http'
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import type { Problem } from '../../../schema/problem.ts'
+import { AppendTooLarge } from '../event-store.ts'
+import { Invalid, Refused, Unavailable } from '../refusal.ts'
+import { faultsOf } from './validation.ts'
+
+/** A problem document (RFC 9457). @param code kebab-case, stable: programs decide by it */
+export const problem = (status: number, code: string, detail: string, more: object = {}): Problem => ({
+  type: `urn:smartcrm:problem:${code}`,
+  code,
+  title: STATUS_CODES[status] ?? 'Error',
+  status,
+  detail,
+  ...more,
+})
+
+/** Any error as a problem document. Nothing that we did not write ourselves is shown. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Refused) return problem(error.status, error.code, error.message, error.details)
+  if (error instanceof Invalid) return problem(400, 'invalid-request', wrong(error.faults.length), { errors: error.faults })
+  if (error instanceof Unavailable) return problem(503, 'unavailable', `${error.message} Try again.`)
+  if (error instanceof AppendTooLarge) return problem(413, 'too-large', `${error.message} Send less at once.`)
+  const { statusCode, code, message, validation, validationContext } = error as FastifyError
+  if (validation) return problemOf(new Invalid(faultsOf(validation, validationContext === 'body' ? '' : `/${validationContext}`)))
+  // Fastify's own refusals (a body that is no JSON, too large, of an unknown type) say what is wrong in words fit for the caller.
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return problem(statusCode, code?.startsWith('FST_ERR_') ? code.slice(8).toLowerCase().replaceAll('_', '-') : 'invalid-request', message)
+  }
+  if (isConnectionFault(error)) return problem(503, 'unavailable', 'The database cannot be reached. Try again.')
+  return problem(500, 'internal-error', 'Something went wrong that should not have. It was logged under this instance.')
+}
+
+const wrong = (count: number) => (count === 1 ? 'One thing is wrong with the request.' : `${count} things are wrong with the request.`)
+
+/** How long a caller had better wait, in seconds; undefined where trying again is no use. */
+function retryAfterSeconds(error: unknown, status: number): number | undefined {
+  if (error instanceof Refused || error instanceof Unavailable) return error.retryAfterSeconds
+  return status === 503 ? 2 : undefined
+}
+
+/** The one error handler. */
+export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const document = { ...problemOf(error), instance: `urn:uuid:${request.id}` }
+  if (document.status >= 500) request.log.error({ err: error }, document.detail)
+  const retry = retryAfterSeconds(error, document.status)
+  if (retry !== undefined) reply.header('retry-after', String(retry))
+  if (document.status === 401) reply.header('www-authenticate', 'Bearer realm="smartcrm"')
+  return reply.code(document.status).type('application/problem+json').send(document)
+}
+
+/** Postgres is away, shutting down or out of connections (SQLSTATE classes 08, 53 and 57), as against a fault of ours. */
+function isConnectionFault(error: unknown): boolean {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown }
+  if (typeof code === 'string' && /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|08|53|57P)/.test(code)) return true
+  return typeof message === 'string' && /^(Connection terminated|timeout exceeded when trying to connect)/.test(message)
+}

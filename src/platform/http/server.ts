@@ -1,0 +1,84 @@
+import { randomUUID } from 'node:crypto'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import { Problem } from '../../../schema/problem.ts'
+import type { ApiKeys, Caller } from '../api-keys.ts'
+import type { Logger } from '../log.ts'
+import { Invalid, Refused } from '../refusal.ts'
+import { parseJson } from './json.ts'
+import { handleError } from './problem.ts'
+import { compileValidator } from './validation.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    caller: Caller
+    /** Names everything that follows from this request, across processes. Undefined where the caller gave none. */
+    correlationId: string | undefined
+  }
+  interface FastifyContextConfig {
+    /** No key is asked for. */
+    open?: boolean
+  }
+}
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
+/** A Fastify server with what holds for every route: a key, problem documents, strict bodies, one log line a request without a secret in it. */
+export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
+  const app = Fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    genReqId: () => randomUUID(),
+    requestIdHeader: false,
+    forceCloseConnections: 'idle',
+    return503OnClosing: true,
+    bodyLimit: 1024 * 1024,
+    routerOptions: { maxParamLength: 500 },
+    // A path that cannot be decoded, or a request that is no HTTP, is answered like any other wrong one.
+    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
+  }) as unknown as FastifyInstance
+  app.setValidatorCompiler(compileValidator)
+  // Answers are what our own code makes of our own tables: they are checked by tests, not filtered at run time.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  app.setErrorHandler(handleError)
+  app.setNotFoundHandler(() => {
+    throw new Refused('not-found', 'There is nothing at this address. See /reference for what there is.', 404)
+  })
+  app.addSchema(Problem)
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(
+    ['application/json', 'application/merge-patch+json'],
+    { parseAs: 'string' },
+    async (_request: FastifyRequest, body: string) => parseJson(body),
+  )
+
+  app.decorateRequest('caller')
+  app.decorateRequest('correlationId', undefined)
+  app.addHook('onRequest', async (request, reply) => {
+    request.correlationId = correlationIdOf(request)
+    reply.header('x-request-id', request.id)
+    if (request.routeOptions.config.open) return
+    const [, key] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? []
+    const caller = key ? await keys.caller(key) : null
+    if (!caller) throw new Refused('key-needed', key ? 'This API key is not known.' : 'Send an API key: Authorization: Bearer <key>.', 401)
+    request.caller = caller
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, correlationId, routeOptions, params } = request
+    // The route's template, not the address: addresses carry e-mail addresses and search words.
+    const route = routeOptions.url ?? '(none)'
+    const id = (params as { id?: string } | undefined)?.id
+    request.log.info(
+      { method, route, id, status: reply.statusCode, ms: Math.round(reply.elapsedTime), correlationId, actor: request.caller?.actor },
+      'request',
+    )
+  })
+  return app
+}
+
+function correlationIdOf({ headers }: FastifyRequest): string | undefined {
+  const given = headers['x-correlation-id']
+  if (given === undefined) return undefined
+  if (typeof given !== 'string' || !UUID.test(given))
+    throw new Invalid([{ path: '/headers/x-correlation-id', message: 'must be a UUID in lower case' }])
+  return given
+}

@@ -1,0 +1,46 @@
+import { createApp } from '../app.ts'
+import type { Config } from '../config.ts'
+import { isLed } from '../platform/checkpoint.ts'
+import { migrate } from '../platform/database.ts'
+import type { Logger } from '../platform/log.ts'
+import { listenFault } from '../platform/ports.ts'
+import { watchPosition } from '../platform/position-watch.ts'
+import { openServices } from '../services.ts'
+import { version } from '../version.ts'
+import { connected } from './connected.ts'
+import { type Running, tellSupervisor } from './role.ts'
+
+/** The HTTP API. */
+export async function run(config: Config, log: Logger): Promise<Running> {
+  const urls = connected(config)
+  await migrate(urls.databaseUrl, log)
+  const services = await openServices(urls, log)
+  const watch = await watchPosition(services.pool, log)
+  const { server, keys, setClosing } = await createApp({
+    services,
+    tables: watch,
+    adminKey: config.adminKey,
+    version,
+    log,
+    checks: {
+      postgres: () => services.pool.ping().then(() => null),
+      eventStore: () => services.store.end().then(() => null),
+      projector: async () => ((await isLed(services.pool)) ? null : 'no projector is at work: the read tables stand still'),
+    },
+  })
+  const close = async () => {
+    setClosing()
+    await server.close()
+    await watch.close()
+    await services.close()
+  }
+  try {
+    const key = await keys.makeFirst()
+    const url = await server.listen({ host: config.host, port: config.port })
+    if (key && !tellSupervisor({ type: 'api-key', key })) console.log(`API key (shown once): ${key}`)
+    return { url, close }
+  } catch (error) {
+    await close()
+    throw listenFault(error, config.host, config.port, 'PORT') ?? error
+  }
+}

@@ -1,0 +1,53 @@
+import { allEvents } from '../schema/events.ts'
+import type { Config } from './config.ts'
+import { type Claims, createClaims } from './contacts/claims.ts'
+import { type Codec, createCodec } from './platform/codec.ts'
+import { openPool, type Pool } from './platform/database.ts'
+import { type EventStore, openEventStore } from './platform/event-store.ts'
+import type { Logger } from './platform/log.ts'
+import { loadMasterKey } from './platform/master-key.ts'
+import { createRunner, type Guard, type Runner } from './platform/runner.ts'
+import { openVault, type Vault } from './platform/vault.ts'
+
+/** What every role works with. */
+export type Services = {
+  readonly pool: Pool
+  readonly store: EventStore
+  readonly vault: Vault
+  readonly codec: Codec
+  readonly runner: Runner
+  readonly claims: Claims
+  close(): Promise<void>
+}
+
+/** A config in which both servers are named: the embedded ones' addresses are known by now. */
+export type Connected = Config & { readonly databaseUrl: string; readonly eventStoreUrl: string }
+
+/** Opens the log, the tables and the vault. @throws Fault when the master key is not the vault's; a connection error when Postgres is away */
+export async function openServices(config: Connected, log: Logger): Promise<Services> {
+  const pool = openPool(config.databaseUrl, log)
+  try {
+    const vault = await openVault(pool, await loadMasterKey(config.masterKey, config.dataFolder))
+    const store = openEventStore(config.eventStoreUrl, log)
+    const codec = createCodec(allEvents, vault)
+    const guards: Record<string, Guard> = {}
+    const runner = createRunner(store, codec, guards)
+    const claims = createClaims(store, codec, runner.load, vault.secret('claims'))
+    guards['contact'] = claims
+    return {
+      pool,
+      store,
+      vault,
+      codec,
+      runner,
+      claims,
+      async close() {
+        await store.close()
+        await pool.close()
+      },
+    }
+  } catch (error) {
+    await pool.close()
+    throw error
+  }
+}

@@ -1,0 +1,151 @@
+import { glob, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import t from 'tap'
+import { ConfigError, environment, readConfig, settings } from '../src/config.ts'
+
+const root = resolve(import.meta.dirname, '..')
+
+t.test('without any setting it is a service for this machine, with its data beside it', async (t) => {
+  t.strictSame(readConfig({}), {
+    port: 3000,
+    host: '127.0.0.1',
+    dataFolder: resolve('data'),
+    logLevel: 'info',
+    serviceUrl: 'http://127.0.0.1:3000',
+  })
+})
+
+t.test('every setting is read', async (t) => {
+  const config = readConfig({
+    PORT: '8080',
+    HOST: '0.0.0.0',
+    SMARTCRM_DATA: '/var/lib/smartcrm',
+    SMARTCRM_ADMIN_KEY: 'sixteen-characters',
+    SMARTCRM_MASTER_KEY: Buffer.alloc(32, 7).toString('base64'),
+    EVENTSTORE_URL: 'esdb+discover://user:pass@a:2113,b:2113?tls=false',
+    DATABASE_URL: 'postgres://user:pass@db:5432/crm?sslmode=require',
+    EVENTSTORE_PORT: '2113',
+    POSTGRES_PORT: '5432',
+    LOG_LEVEL: 'silent',
+    SMARTCRM_URL: 'https://crm.example.com/',
+    SMARTCRM_KEY: 'key',
+  })
+  t.strictSame(config, {
+    port: 8080,
+    host: '0.0.0.0',
+    dataFolder: '/var/lib/smartcrm',
+    adminKey: 'sixteen-characters',
+    masterKey: Buffer.alloc(32, 7),
+    eventStoreUrl: 'esdb+discover://user:pass@a:2113,b:2113?tls=false',
+    databaseUrl: 'postgres://user:pass@db:5432/crm?sslmode=require',
+    eventStorePort: 2113,
+    postgresPort: 5432,
+    logLevel: 'silent',
+    serviceUrl: 'https://crm.example.com',
+    apiKey: 'key',
+  })
+  t.strictSame(Object.keys(config).sort(), Object.keys(settings).sort(), 'this test knows them all')
+})
+
+t.test('nobody can change it afterwards', async (t) => {
+  t.throws(() => Object.assign(readConfig({}), { port: 1 }), TypeError)
+})
+
+t.test('an empty text counts as unset', async (t) => {
+  const empty = Object.fromEntries(Object.values(settings).map(({ name }) => [name, ' ']))
+  t.strictSame(readConfig(empty), readConfig({}))
+})
+
+t.test('every fault is listed at once, and no value is repeated in it', async (t) => {
+  const wrong = {
+    PORT: '65536',
+    HOST: 'two words',
+    SMARTCRM_ADMIN_KEY: 'short-secret',
+    SMARTCRM_MASTER_KEY: Buffer.alloc(31, 7).toString('hex'),
+    EVENTSTORE_URL: 'http://secret@host',
+    DATABASE_URL: 'mysql://secret@host/db',
+    EVENTSTORE_PORT: '-1',
+    POSTGRES_PORT: 'x',
+    LOG_LEVEL: 'loud',
+    SMARTCRM_URL: 'crm.example.com',
+    SMARTCRM_KEY: 'a secret',
+    SMARTCRM_DTAA: '/data',
+    SMARTCRM_COLOUR_OF_THE_BIKE_SHED: 'green',
+  }
+  const faults = faultsOf(() => readConfig(wrong))
+  t.strictSame(faults, [
+    'SMARTCRM_DTAA is not a setting: did you mean SMARTCRM_DATA?',
+    'SMARTCRM_COLOUR_OF_THE_BIKE_SHED is not a setting.',
+    'PORT has to be a port: a whole number from 0 to 65535.',
+    'HOST has to be an IP address or a host name.',
+    'SMARTCRM_ADMIN_KEY has to be at least 16 characters, without spaces or letters beyond ASCII.',
+    'SMARTCRM_MASTER_KEY has to be 32 bytes as base64 or hex, for example from: openssl rand -base64 32.',
+    'EVENTSTORE_URL has to start with esdb://, esdb+discover://, kurrentdb:// or kurrentdb+discover:// and name a host.',
+    'DATABASE_URL has to be postgres://user:password@host:port/database.',
+    'EVENTSTORE_PORT has to be a port: a whole number from 0 to 65535.',
+    'POSTGRES_PORT has to be a port: a whole number from 0 to 65535.',
+    'LOG_LEVEL has to be one of trace, debug, info, warn, error, fatal, silent.',
+    'SMARTCRM_URL has to be an address that starts with http:// or https://.',
+    'SMARTCRM_KEY has to be an API key, without spaces.',
+  ])
+  t.notMatch(faults.join(), 'secret')
+})
+
+t.test('a master key is 32 bytes, as hex, base64 or base64url', async (t) => {
+  const key = Buffer.from(Array.from({ length: 32 }, (_, i) => 255 - i))
+  for (const encoding of ['hex', 'base64', 'base64url'] as const) {
+    t.strictSame(readConfig({ SMARTCRM_MASTER_KEY: key.toString(encoding) }).masterKey, key, encoding)
+  }
+  t.throws(() => readConfig({ SMARTCRM_MASTER_KEY: `${'%'.repeat(4)}${key.toString('base64')}` }), ConfigError, 'with what base64 skips')
+})
+
+t.test('KurrentDB goes by the scheme that the client knows', async (t) => {
+  t.equal(readConfig({ EVENTSTORE_URL: 'kurrentdb+discover://db:2113' }).eventStoreUrl, 'esdb+discover://db:2113')
+})
+
+t.test('the file .env counts where the environment says nothing', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'smartcrm-env-'))
+  await writeFile(join(folder, '.env'), 'PORT=4000\nHOST=10.0.0.1 # the inner network\nDATABASE_URL="postgres://db/crm"\n')
+  const before = process.cwd()
+  t.teardown(() => process.chdir(before))
+  t.intercept(process, 'env', { value: { HOST: '10.0.0.2', DATABASE_URL: '' } })
+  process.chdir(folder)
+  const { port, host, databaseUrl } = readConfig()
+  t.strictSame({ port, host, databaseUrl }, { port: 4000, host: '10.0.0.2', databaseUrl: undefined })
+  process.chdir(before)
+  t.strictSame(Object.keys(environment()), ['HOST', 'DATABASE_URL'], 'and need not be there')
+})
+
+t.test('nothing else reads the environment', async (t) => {
+  const readers: string[] = []
+  for await (const file of glob('{src,schema,projections}/**/*.{ts,tsx,js}', { cwd: root })) {
+    if (/process\.env\b|loadEnvFile/.test(await readFile(join(root, file), 'utf8'))) readers.push(file)
+  }
+  t.strictSame(readers, ['src/config.ts'])
+})
+
+t.test('the README and .env.example show every setting', async (t) => {
+  const readme = await readFile(join(root, 'README.md'), 'utf8')
+  const example = await readFile(join(root, '.env.example'), 'utf8')
+  for (const { name, default: fallback, description } of Object.values(settings) as {
+    name: string
+    default?: string
+    description: string
+  }[]) {
+    const row = `| \`${name}\` | ${fallback ? `\`${fallback}\`` : ''} | ${description} |`
+    t.ok(readme.includes(row), `README.md has: ${row}`)
+    const lines = `# ${description}\n# ${name}=${fallback ?? ''}\n`
+    t.ok(example.includes(lines), `.env.example has: ${lines}`)
+  }
+})
+
+function faultsOf(run: () => unknown): string[] {
+  try {
+    run()
+  } catch (error) {
+    if (error instanceof ConfigError) return error.faults
+    throw error
+  }
+  return []
+}

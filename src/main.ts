@@ -1,11 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { environment, readConfig } from './config.ts'
 import { Fault } from './platform/fault.ts'
 import { type Role, supervisedFlag } from './roles/role.ts'
 import { runRole } from './roles/run-role.ts'
-
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+import { version } from './version.ts'
 
 const program = new Command('smartcrm')
   .description('An event-sourced CRM service. Settings come from the environment and the file .env; the README lists them.')

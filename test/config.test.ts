@@ -1,4 +1,4 @@
-import { glob, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import { glob, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import t from 'tap'
@@ -108,7 +108,10 @@ t.test('the file .env counts where the environment says nothing', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'smartcrm-env-'))
   await writeFile(join(folder, '.env'), 'PORT=4000\nHOST=10.0.0.1 # the inner network\nDATABASE_URL="postgres://db/crm"\n')
   const before = process.cwd()
-  t.teardown(() => process.chdir(before))
+  t.teardown(() => {
+    process.chdir(before)
+    return rm(folder, { recursive: true })
+  })
   t.intercept(process, 'env', { value: { HOST: '10.0.0.2', DATABASE_URL: '' } })
   process.chdir(folder)
   const { port, host, databaseUrl } = readConfig()

@@ -1,5 +1,5 @@
 import { domainToASCII } from 'node:url'
-import { parseOneAddress } from 'email-addresses'
+import addresses from 'email-addresses'
 import { parsePhoneNumberFromString } from 'libphonenumber-js'
 import type { Method, MethodType } from '../../schema/contact-events.ts'
 import type { Fault } from '../platform/refusal.ts'
@@ -13,7 +13,7 @@ export type MethodInput = { readonly type: MethodType; readonly value: string; r
  */
 export function normalizeEmail(text: string): string | null {
   const written = text.trim().normalize('NFC')
-  const parsed = parseOneAddress({ input: written, rfc6532: true, rejectTLD: false })
+  const parsed = addresses.parseOneAddress({ input: written, rfc6532: true, rejectTLD: false })
   if (parsed?.type !== 'mailbox' || parsed.address !== written || written.length > 254) return null
   const domain = domainToASCII(parsed.domain)
   if (parsed.local.length > 64 || !/^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$/.test(domain)) return null

@@ -1,6 +1,5 @@
 import sharedMessages from '@eventstore/db-client/generated/shared_pb.js'
 import statusMessages from '@eventstore/db-client/generated/status_pb.js'
-import streamMessages from '@eventstore/db-client/generated/streams_pb.js'
 import anyMessages from 'google-protobuf/google/protobuf/any_pb.js'
 import emptyMessages from 'google-protobuf/google/protobuf/empty_pb.js'
 import type { Expected, WriteOutcome } from './appends.ts'
@@ -16,7 +15,6 @@ export type Result =
   | { kind: 'not-kept'; message: string }
 
 const EXPECTED_NUMBERS: Record<Exclude<Expected, number>, number> = { 'no-stream': -1, any: -2, 'stream-exists': -4 }
-const ULONG_MAX = '18446744073709551615'
 
 function number(field: number, value: number): Buffer {
   const written = Buffer.allocUnsafe(1 + varintSize(value))
@@ -26,6 +24,8 @@ function number(field: number, value: number): Buffer {
 }
 
 const NOTHING = Buffer.alloc(0)
+/** In the form of 20.6, no stream is the revision 2^64-1. */
+const NO_STREAM = [Buffer.from('18ffffffffffffffffff01', 'hex'), nested(11, NOTHING)]
 
 /** The answer to one batch. `correlation` and `identifier` are the request's own messages, sent back as they came. */
 export function batchAnswer(correlation: Buffer, identifier: Buffer, result: Result, expected: Expected): Buffer {
@@ -94,19 +94,17 @@ function status(code: number, message: string, details: Message, type: string) {
 
 /** The answer to an append of one call: a conflict is an answer too, in both its forms (20.6 and later). */
 export function appendAnswer(outcome: Extract<Result, { kind: 'written' | 'wrong-expected-version' }>, expected: Expected): Uint8Array {
-  const { AppendResp } = streamMessages
-  const { Empty } = sharedMessages
-  const answer = new AppendResp()
   if (outcome.kind === 'written') return nested(1, success(outcome.revision, outcome.position))
-  const wrong = new AppendResp.WrongExpectedVersion()
-  if (expected === 'any') wrong.setExpectedAny(new Empty()).setAny2060(new Empty())
-  else if (expected === 'stream-exists') wrong.setExpectedStreamExists(new Empty()).setStreamExists2060(new Empty())
-  else if (expected === 'no-stream') wrong.setExpectedNoStream(new Empty()).setExpectedRevision2060(ULONG_MAX as unknown as number)
-  else wrong.setExpectedRevision(String(expected)).setExpectedRevision2060(expected)
-  if (outcome.current < 0) wrong.setCurrentNoStream(new Empty()).setNoStream2060(new Empty())
-  else wrong.setCurrentRevision(String(outcome.current)).setCurrentRevision2060(outcome.current)
-  answer.setWrongExpectedVersion(wrong)
-  return answer.serializeBinary()
+  const current = outcome.current < 0 ? [nested(2, NOTHING), nested(7, NOTHING)] : [number(1, outcome.current), number(6, outcome.current)]
+  const asked =
+    typeof expected === 'number'
+      ? [number(3, expected), number(8, expected)]
+      : {
+          any: [nested(4, NOTHING), nested(9, NOTHING)],
+          'stream-exists': [nested(5, NOTHING), nested(10, NOTHING)],
+          'no-stream': NO_STREAM,
+        }[expected]
+  return nested(2, Buffer.concat([...current, ...asked]))
 }
 
 /** What a call fails with, as the server's RpcExceptions have it. */

@@ -181,9 +181,18 @@ export function openLog(options: { file: string; log?: Logger; fault?: Fault }):
       trouble = undefined
       for (const listener of listeners) listener(committed)
     }
-    for (const operation of group) operation.done(failure)
+    for (const operation of group) tell(operation, failure)
     if (queue.length > 0) schedule()
     else closing?.()
+  }
+
+  /** One whose answer fails must not keep the others from theirs. */
+  function tell(operation: Operation, failure: Error | undefined): void {
+    try {
+      operation.done(failure)
+    } catch (error) {
+      log?.error({ err: error }, 'A write could not be answered.')
+    }
   }
 
   function takeGroup(): Operation[] {

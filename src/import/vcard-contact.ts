@@ -8,16 +8,16 @@ export const isPersonless = (properties: readonly Property[]): boolean =>
 
 /** The name, company and methods of one card. */
 export function cardDraft(properties: readonly Property[]): Draft {
-  const firstOf = (name: string) =>
+  const firstOf = (name: string, filled = /[^;\s]/) =>
     properties
       .filter((property) => property.name === name)
       .map(textOf)
-      .find((text) => text.replaceAll(';', '').trim()) ?? ''
+      .find((text) => filled.test(text)) ?? ''
   const groupLabels = new Map(
     properties.flatMap((property) => (property.group && property.name === 'X-ABLABEL' ? [[property.group, appleLabel(property)]] : [])),
   )
   const [family, given, additional, prefix, suffix] = components(firstOf('N'), ' ')
-  const name = unescaped(firstOf('FN')) || [prefix, given, additional, family, suffix].filter(Boolean).join(' ')
+  const name = unescaped(firstOf('FN', /\S/)) || [prefix, given, additional, family, suffix].filter(Boolean).join(' ')
   const methods = properties.flatMap((property): MethodInput[] => {
     const method = methodOf(property)
     const label = (property.group && groupLabels.get(property.group)) || method?.label

@@ -32,7 +32,11 @@ export async function supervise(config: Config): Promise<void> {
   }
   let apiKey: string | undefined
   const processes = roleProcesses({ env, log, onApiKey: (key) => (apiKey = key), onFault })
-  const { end } = endGracefully({ log, close: processes.stop, atOnce: processes.kill, timeoutSeconds: 10, withParent: isBelowNpm() })
+  const close = async () => {
+    await processes.stop()
+    if (apiKey) console.log(`API key (shown once: keep it): ${apiKey}`)
+  }
+  const { end } = endGracefully({ log, close, atOnce: processes.kill, timeoutSeconds: 10, withParent: isBelowNpm() })
 
   const [databaseUrl, eventStoreUrl] = await Promise.all([
     config.databaseUrl ?? processes.keep('postgres'),
@@ -48,6 +52,7 @@ export async function supervise(config: Config): Promise<void> {
   const url = `http://${reachable(host)}:${port}`
   await untilReady(url)
   console.log(welcome({ url, dataFolder, apiKey }))
+  apiKey = undefined
 
   function onFault(sentence: string) {
     console.error(sentence)

@@ -42,11 +42,11 @@ export function startNode(
   }
 }
 
-/** Waits until something is there: neither undefined, null nor false. @throws after 30 s, which is far beyond what anything here takes */
-export async function until<T>(what: string, look: () => T | Promise<T>): Promise<Exclude<T, undefined | null | false>> {
+/** Waits until something is there, and true. @throws after 30 s, which is far beyond what anything here takes */
+export async function until<T>(what: string, look: () => T | Promise<T>): Promise<Exclude<T, undefined | null | false | '' | 0>> {
   for (const end = Date.now() + 30_000; Date.now() < end; await delay(20)) {
     const found = await look()
-    if (found !== undefined && found !== null && found !== false) return found as Exclude<T, undefined | null | false>
+    if (found) return found as Exclude<T, undefined | null | false | '' | 0>
   }
   throw new Error(`waited in vain for ${what}`)
 }

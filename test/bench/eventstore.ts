@@ -1,0 +1,170 @@
+/**
+ * How fast the event node is, through the official client, each in a process of its own as in production. Prints a table when run
+ * alone; with EVENTSTORE_URL set, that server's numbers stand beside.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { EventStoreDBClient, jsonEvent } from '@eventstore/db-client'
+
+/** One measurement: what, the number as measured, and what EventStoreDB 23.10.6 gives on two shared cores. */
+export type Row = { what: string; measured: string; reference: string }
+
+const EVENT_BYTES = 500
+const filler = 'x'.repeat(EVENT_BYTES - 80)
+let serial = 0
+const one = () => jsonEvent({ type: 'Measured', data: { n: serial++, filler } })
+const many = (count: number) => Array.from({ length: count }, one)
+
+/** Runs every measurement against the server at `url`. `scale` below 1 shortens it. */
+export async function measure(url: string, scale = 1): Promise<Row[]> {
+  const client = EventStoreDBClient.connectionString(url)
+  const times = (count: number) => Math.max(1, Math.round(count * scale))
+  await client.appendToStream('bench-warm', many(1))
+  for (let n = 0; n < times(300); n++) await client.appendToStream('bench-warm', one())
+  const start = (await client.appendToStream('bench-start', one())).position!
+  const rows: Row[] = []
+
+  const latencies: number[] = []
+  const oneByOne = await timed(async () => {
+    for (let n = 0; n < times(2000); n++) {
+      const begun = performance.now()
+      await client.appendToStream('bench-one', one())
+      latencies.push(performance.now() - begun)
+    }
+    return times(2000)
+  })
+  rows.push({
+    what: 'append one by one',
+    measured: `${rate(oneByOne)}/s, p50 ${percentile(latencies, 0.5)} ms, p99 ${percentile(latencies, 0.99)} ms`,
+    reference: '765–1,020/s, p50 0.9–1.1 ms',
+  })
+  for (const [lanes, count, reference] of [
+    [32, 12_000, '4,400–6,000/s'],
+    [256, 25_000, '8,800–10,300/s'],
+  ] as const) {
+    const result = await timed(() => inLanes(lanes, times(count), (n) => client.appendToStream(`bench-lane-${n % 64}`, one())))
+    rows.push({ what: `append, ${lanes} at once`, measured: `${rate(result)}/s`, reference })
+  }
+  const large = await timed(
+    async () => (await inLanes(4, times(200), (n) => client.appendToStream(`bench-large-${n % 4}`, many(500)))) * 500,
+  )
+  rows.push({ what: 'append, 500 events each', measured: `${rate(large)} events/s`, reference: '24,000–28,800 events/s' })
+
+  const read = await timed(async () => {
+    let count = 0
+    for await (const _ of client.readAll({ fromPosition: start })) count++
+    return count
+  })
+  rows.push({ what: 'read $all', measured: `${rate(read)} events/s`, reference: '45,000–52,000 events/s' })
+  const caughtUp = await timed(() => catchUp(client, start))
+  rows.push({ what: 'catch up on $all', measured: `${rate(caughtUp)} events/s`, reference: '52,000 events/s' })
+  const delays = await liveDelays(client, times(1000))
+  rows.push({
+    what: 'live delivery at 200/s',
+    measured: `p50 ${percentile(delays, 0.5)} ms, p99 ${percentile(delays, 0.99)} ms`,
+    reference: 'p50 1.5 ms, p99 7.5 ms',
+  })
+  await client.dispose()
+  return rows
+}
+
+type Timed = { count: number; seconds: number }
+
+async function timed(work: () => Promise<number>): Promise<Timed> {
+  const begun = performance.now()
+  const count = await work()
+  return { count, seconds: (performance.now() - begun) / 1000 }
+}
+
+const rate = ({ count, seconds }: Timed) => Math.round(count / seconds).toLocaleString('en')
+
+function percentile(values: number[], part: number): string {
+  const sorted = values.toSorted((a, b) => a - b)
+  return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0).toFixed(2)
+}
+
+async function inLanes(lanes: number, count: number, work: (n: number) => Promise<unknown>): Promise<number> {
+  let next = 0
+  await Promise.all(
+    Array.from({ length: lanes }, async () => {
+      while (next < count) await work(next++)
+    }),
+  )
+  return count
+}
+
+function catchUp(client: EventStoreDBClient, from: { commit: bigint; prepare: bigint }): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let count = 0
+    const subscription = client.subscribeToAll({ fromPosition: from })
+    subscription.on('data', () => count++)
+    subscription.on('error', reject)
+    subscription.on('caughtUp', () => {
+      void subscription.unsubscribe()
+      // The last events are still on their way through the client's streams.
+      setImmediate(() => resolve(count))
+    })
+  })
+}
+
+async function liveDelays(client: EventStoreDBClient, count: number): Promise<number[]> {
+  const sent = new Map<string, number>()
+  const delays: number[] = []
+  const subscription = client.subscribeToAll({ fromPosition: 'end' })
+  const everything = new Promise<void>((resolve) => {
+    subscription.on('data', ({ event }) => {
+      const at = sent.get(event?.id ?? '')
+      if (at !== undefined) delays.push(performance.now() - at)
+      if (delays.length === count) resolve()
+    })
+  })
+  await new Promise((resolve) => subscription.once('caughtUp', resolve))
+  for (let n = 0; n < count; n++) {
+    const written = one()
+    sent.set(written.id, performance.now())
+    void client.appendToStream('bench-live', written)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  await everything
+  await subscription.unsubscribe()
+  return delays
+}
+
+/** An embedded node in a process of its own, on a log that goes with it. */
+export async function startApart(folder?: string): Promise<{ url: string; process: ChildProcess; stop(): Promise<void> }> {
+  const kept = folder ?? mkdtempSync(join(tmpdir(), 'eventstore-bench-'))
+  const child = fork(new URL('./eventstore-node.ts', import.meta.url), [join(kept, 'log.db')])
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once('message', (message) => resolve(String(message)))
+    child.once('exit', (code) => reject(new Error(`The node ended with ${code}.`)))
+  })
+  return {
+    url,
+    process: child,
+    async stop() {
+      const ended = new Promise((resolve) => child.once('exit', resolve))
+      child.kill('SIGTERM')
+      await ended
+      if (!folder) rmSync(kept, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The rows of the embedded node, and of the server at EVENTSTORE_URL where it is set. */
+export async function benchEventStore(scale = 1): Promise<{ server: string; rows: Row[] }[]> {
+  const node = await startApart()
+  const results = [{ server: 'embedded', rows: await measure(node.url, scale) }]
+  await node.stop()
+  const other = process.env['EVENTSTORE_URL']
+  if (other) results.push({ server: other, rows: await measure(other, scale) })
+  return results
+}
+
+if (import.meta.main) {
+  for (const { server, rows } of await benchEventStore(Number(process.env['BENCH_SCALE'] ?? 1))) {
+    console.log(`\n${server}`)
+    console.table(Object.fromEntries(rows.map(({ what, measured, reference }) => [what, { measured, 'EventStoreDB 23.10.6': reference }])))
+  }
+}

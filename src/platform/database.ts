@@ -54,7 +54,13 @@ const run = (client: pg.Pool | pg.ClientBase): Database => ({
  * @param connections the most at once
  */
 export function openPool(url: string, log: Logger, connections = 10): Pool {
-  const pool = new pg.Pool({ connectionString: url, max: connections, connectionTimeoutMillis: 5_000, idleTimeoutMillis: 30_000 })
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connections,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    keepAlive: true,
+  })
   // An idle connection that breaks would otherwise end the process; the pool makes a new one by itself.
   pool.on('error', (err) => log.warn({ err }, 'an idle connection to Postgres broke'))
   return {
@@ -62,15 +68,21 @@ export function openPool(url: string, log: Logger, connections = 10): Pool {
     async transaction(work) {
       const client = await pool.connect()
       let broken: unknown
+      // The pool watches idle connections only: one that breaks between two statements of ours would end the process.
+      const onError = (error: Error) => (broken = error)
+      client.on('error', onError)
       try {
         await client.query('begin')
         const result = await work(run(client))
-        await client.query('commit')
+        const { command } = await client.query('commit')
+        // Postgres answers a commit after a failed statement by rolling back, and calls it no error.
+        if (command !== 'COMMIT') throw new Error('The transaction was rolled back: a statement in it had failed.')
         return result
       } catch (error) {
         await client.query('rollback').catch((failure) => (broken = failure))
         throw error
       } finally {
+        client.off('error', onError)
         client.release(broken as Error | undefined)
       }
     },
@@ -79,6 +91,7 @@ export function openPool(url: string, log: Logger, connections = 10): Pool {
     },
     async connect() {
       const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000, keepAlive: true })
+      client.on('error', (err) => log.warn({ err }, 'a connection to Postgres broke'))
       await client.connect()
       return client
     },

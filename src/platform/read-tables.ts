@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { channelOf } from './checkpoint.ts'
 import { type Database, type Pool, sql } from './database.ts'
 import { type Projection, snake, type Table } from './projection.ts'
 import { tablesByName } from './rows.ts'
@@ -37,7 +38,7 @@ export async function createTables(pool: Pool, projections: readonly Projection[
     await db.rows(sql.unsafe`
       update smartcrm.checkpoints set tables = ${sql.array(names, 'text')}, epoch = epoch + 1, owner = null, lease_until = '-infinity'
         ${isNew ? sql.fragment`, commit_position = 0, prepare_position = 0` : sql.fragment``}
-      where name = ${checkpoint} returning pg_notify('smartcrm_position', commit_position || '.' || prepare_position)`)
+      where name = ${checkpoint} returning pg_notify(${channelOf(checkpoint)}, commit_position || '.' || prepare_position)`)
   })
 }
 

@@ -1,6 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { NewEvent } from '../../schema/define.ts'
 import { type Pool, sql } from '../../src/platform/database.ts'
-import type { RecordedEvent } from '../../src/platform/event.ts'
+import type { RecordedEvent, StoredEvent } from '../../src/platform/event.ts'
+import { comparePositions, type Position } from '../../src/platform/position.ts'
 import { type Projection, type Row, snake, type Table } from '../../src/platform/projection.ts'
 import { createTables } from '../../src/platform/read-tables.ts'
 import { createInterpreter } from '../../src/platform/rows.ts'
@@ -46,4 +48,48 @@ export async function storedRows(pool: Pool, table: Table): Promise<Row[]> {
 export const inOrder = (rows: readonly Row[], { key }: Pick<Table, 'key'>): Row[] => {
   const text = (row: Row) => JSON.stringify(key.map((column) => row[column]))
   return rows.toSorted((a, b) => (text(a) < text(b) ? -1 : 1))
+}
+
+/** A log that lives in memory, for the projector to follow; every event is as `recorded` makes it. */
+export function memoryLog() {
+  const events: RecordedEvent[] = []
+  const byId = new Map<string, RecordedEvent>()
+  const subscribers = new Set<() => void>()
+  return {
+    events,
+    append(...added: NewEvent[]) {
+      for (const event of recorded(added, events.length + 1)) {
+        events.push(event)
+        byId.set(event.id, event)
+      }
+      for (const wake of subscribers) wake()
+    },
+    async *subscribe(after: Position | null, signal: AbortSignal): AsyncGenerator<StoredEvent> {
+      let next = after ? events.findLastIndex(({ position }) => comparePositions(position, after) <= 0) + 1 : 0
+      while (!signal.aborted) {
+        const event = events[next]
+        if (event) {
+          next += 1
+          yield { ...event, metadata: event.meta }
+          continue
+        }
+        await new Promise<void>((resolve) => {
+          const wake = () => {
+            subscribers.delete(wake)
+            signal.removeEventListener('abort', wake)
+            resolve()
+          }
+          subscribers.add(wake)
+          signal.addEventListener('abort', wake)
+        })
+      }
+    },
+    /** What the codec would make of them. */
+    decode: async (stored: readonly StoredEvent[]): Promise<RecordedEvent[]> => stored.map(({ id }) => byId.get(id)!),
+  }
+}
+
+/** Waits for a condition, asking again and again; the test's own time limit ends it when it never holds. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await delay(5)
 }

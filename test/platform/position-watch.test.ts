@@ -1,0 +1,112 @@
+import t, { type Test } from 'tap'
+import { moveCheckpoint } from '../../src/platform/checkpoint.ts'
+import { openPool, type Pool, sql } from '../../src/platform/database.ts'
+import { createLogger } from '../../src/platform/log.ts'
+import { freePort } from '../../src/platform/ports.ts'
+import type { Position } from '../../src/platform/position.ts'
+import { watchPosition } from '../../src/platform/position-watch.ts'
+import { createTables } from '../../src/platform/read-tables.ts'
+import { testDatabase } from '../support/postgres.ts'
+import { until } from '../support/projections.ts'
+import { tally } from '../support/tally.ts'
+
+const log = createLogger('silent', 'test')
+const at = (number: number): Position => ({ commit: BigInt(number), prepare: BigInt(number) })
+const LONG_MS = 60_000
+
+/** @param pollMs long enough that a test would notice if only the polling worked */
+async function watched(t: Test, pollMs = 1_000_000) {
+  const pool = openPool((await testDatabase(t)).url, log)
+  await createTables(pool, [tally], log)
+  const watch = watchPosition(pool, log, { pollMs })
+  t.teardown(async () => {
+    await watch.close()
+    await pool.close()
+  })
+  return { pool, watch, move: (from: number, to: number) => pool.transaction((db) => moveCheckpoint(db, 'live', 1, at(from), at(to))) }
+}
+
+const breakListener = (pool: Pool) =>
+  pool.rows(sql.unsafe`select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and query like 'listen%'`)
+
+t.test('a wait ends when the tables have come that far, and not before', async (t) => {
+  const { watch, move } = await watched(t)
+  await until(() => watch.healthy().listening)
+  const waits = [5, 10, 15].map((number) => watch.waitFor(at(number), LONG_MS))
+  await move(0, 10)
+  t.same(await Promise.all(waits.slice(0, 2)), [true, true])
+  t.same(watch.current(), at(10))
+  t.equal(await Promise.race([waits[2], watch.waitFor(at(11), 1)]), false, 'the third still waits')
+  await move(10, 20)
+  t.equal(await waits[2], true)
+  t.equal(await watch.waitFor(at(20), 0), true, 'what has come already needs no wait')
+})
+
+t.test('both halves of a position count', async (t) => {
+  const { pool, watch } = await watched(t)
+  await until(() => watch.healthy().listening)
+  await pool.transaction((db) => moveCheckpoint(db, 'live', 1, at(0), { commit: 7n, prepare: 5n }))
+  t.equal(await watch.waitFor({ commit: 7n, prepare: 5n }, LONG_MS), true)
+  t.equal(await watch.waitFor({ commit: 7n, prepare: 6n }, 1), false)
+})
+
+t.test('it knows where the tables were before it began', async (t) => {
+  const { pool, move } = await watched(t)
+  await move(0, 10)
+  const late = watchPosition(pool, log)
+  t.equal(await late.waitFor(at(10), LONG_MS), true)
+  await late.close()
+})
+
+t.test('a wait ends in its time, by its signal, and when the watch closes', async (t) => {
+  const { watch } = await watched(t)
+  t.equal(await watch.waitFor(at(1), 1), false)
+  const giveUp = new AbortController()
+  const wait = watch.waitFor(at(1), LONG_MS, giveUp.signal)
+  giveUp.abort()
+  t.equal(await wait, false)
+  t.equal(await watch.waitFor(at(1), LONG_MS, giveUp.signal), false)
+  const last = watch.waitFor(at(1), LONG_MS)
+  await watch.close()
+  t.equal(await last, false)
+  t.equal(await watch.waitFor(at(1), LONG_MS), false)
+})
+
+t.test('a broken connection is made again, and what was missed is read', async (t) => {
+  const { pool, watch, move } = await watched(t)
+  await until(() => watch.healthy().listening)
+  await breakListener(pool)
+  await until(() => !watch.healthy().listening)
+  await move(0, 10)
+  t.equal(await watch.waitFor(at(10), LONG_MS), true)
+  await until(() => watch.healthy().listening)
+  await move(10, 20)
+  t.equal(await watch.waitFor(at(20), LONG_MS), true)
+})
+
+t.test('what is told to nobody is found by polling', async (t) => {
+  const { pool, watch } = await watched(t, 10)
+  await pool.rows(sql.unsafe`update smartcrm.checkpoints set commit_position = 3, prepare_position = 3`)
+  t.equal(await watch.waitFor(at(3), LONG_MS), true)
+})
+
+t.test('tables that are built anew are waited for again', async (t) => {
+  const { pool, watch, move } = await watched(t)
+  await until(() => watch.healthy().listening)
+  await move(0, 10)
+  await until(() => watch.current().commit === 10n)
+  await pool.rows(sql.unsafe`update smartcrm.checkpoints set tables = '{}'`)
+  await createTables(pool, [tally], log)
+  await until(() => watch.current().commit === 0n)
+  t.equal(await watch.waitFor(at(10), 1), false)
+})
+
+t.test('while Postgres is away waits end in their time, and it says that it cannot be trusted', async (t) => {
+  const pool = openPool(`postgres://nobody@127.0.0.1:${await freePort()}/none`, log)
+  const watch = watchPosition(pool, log)
+  t.equal(await watch.waitFor(at(1), 20), false)
+  await until(() => /cannot be read/.test(watch.healthy().reason ?? ''))
+  t.match(watch.healthy(), { ok: false, listening: false })
+  await watch.close()
+  await pool.close()
+})

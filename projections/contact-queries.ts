@@ -1,0 +1,168 @@
+import { type Static, type TString, Type } from '@sinclair/typebox'
+import type { FragmentSqlToken } from 'slonik'
+import { Contact, ContactPage } from '../schema/contact.ts'
+import { Id } from '../schema/shared.ts'
+import { sql } from '../src/platform/database.ts'
+import { pageParameters, paging, type SortKey } from '../src/platform/page.ts'
+import { query } from '../src/platform/projection.ts'
+import { Invalid } from '../src/platform/refusal.ts'
+import { normaliseValue } from '../src/platform/values.ts'
+import { foundBy, reachedBy } from './contact-words.ts'
+import { type ContactRow, contacts, type MethodRow, toContact } from './contacts.ts'
+import { type Term, termsOf } from './words.ts'
+
+const { contacts: contactTable, contactMethods: methodTable } = contacts.tables
+
+/** Rows and methods in one statement, so that both are of one moment. */
+const columns = sql.fragment`c.contact_id as "contactId", c.name, c.company, c.archived, c.created_at as "createdAt", c.updated_at as "updatedAt", c.revision`
+const methodRows = sql.fragment`(
+  select coalesce(json_agg(m), '[]') from (
+    select method_id as "methodId", added_in as "addedIn", place, type, value, label, normalized, raw
+    from ${methodTable.sql} where contact_id = c."contactId"
+  ) m) as "methodRows"`
+
+type Row = ContactRow & { methodRows: MethodRow[] }
+const render = (row: Row) => toContact(row, row.methodRows)
+
+const getContact = query({
+  operationId: 'getContact',
+  path: '/contacts/{id}',
+  summary: 'Read a contact',
+  params: Type.Object({ id: Id }),
+  querystring: Type.Object({}),
+  response: Contact,
+  async run(db, { params: { id } }) {
+    const [row] = await db.rows<Row>({
+      ...sql.unsafe`select c.*, ${methodRows} from (select ${columns} from ${contactTable.sql} c where contact_id = ${id}) c`,
+      name: 'get-contact',
+    })
+    return row ? render(row) : null
+  },
+})
+
+const sortKeys: Record<'name' | 'createdAt' | 'updatedAt', SortKey> = {
+  name: { sql: sql.fragment`"left"(smartcrm.plain(c.name), 100)`, kind: 'text' },
+  createdAt: { sql: sql.fragment`c.created_at`, kind: 'instant' },
+  updatedAt: { sql: sql.fragment`c.updated_at`, kind: 'instant' },
+}
+const idKey: SortKey = { sql: sql.fragment`c.contact_id`, kind: 'uuid' }
+
+const oneOf = <const V extends string>(values: readonly V[], options: object) =>
+  Type.Unsafe<V>({ type: 'string', enum: values, ...options })
+/** Postgres has no NUL in text. */
+const text = (maxLength: number, description: string): TString =>
+  Type.String({ minLength: 1, maxLength, pattern: '^[^\\u0000]*$', description })
+const instant = (description: string) =>
+  Type.String({ format: 'date-time', description: `${description} RFC 3339.`, examples: ['2026-03-01T09:30:00Z'] })
+
+const sorts = ['name', '-name', 'createdAt', '-createdAt', 'updatedAt', '-updatedAt'] as const
+
+const ListParameters = Type.Object({
+  ...pageParameters,
+  sort: Type.Optional(
+    oneOf(sorts, {
+      description: '`-` for descending. Without it the newest are first; with `q` those that match best. Case and accents do not count.',
+    }),
+  ),
+  q: Type.Optional(
+    text(
+      200,
+      'Searches names, companies and methods: whole words, parts of words, phone digits, with typos and without accents. Every word (of up to 8) has to be found.',
+    ),
+  ),
+  company: Type.Optional(text(500, 'Only of this company; case and accents do not count.')),
+  archived: Type.Optional(
+    oneOf(['false', 'true', 'any'], {
+      default: 'false',
+      description: 'Only those not archived (`false`), only the archived (`true`), or both (`any`).',
+    }),
+  ),
+  method: Type.Optional(
+    text(
+      2_000,
+      'Only those who can be reached by exactly this: an e-mail address in any case, a phone number in any punctuation, a URL, …',
+    ),
+  ),
+  createdAfter: Type.Optional(instant('Only those created later than this.')),
+  createdBefore: Type.Optional(instant('Only those created earlier than this.')),
+  updatedAfter: Type.Optional(instant('Only those changed later than this; with `archived=any` all that there is to learn since.')),
+})
+type ListParameters = Static<typeof ListParameters>
+
+const listContacts = query({
+  operationId: 'listContacts',
+  path: '/contacts',
+  summary: 'List, filter and search contacts',
+  params: Type.Object({}),
+  querystring: ListParameters,
+  response: ContactPage,
+  async run(db, { query }) {
+    const { limit: _limit, cursor, sort, q, archived = 'false', ...filters } = query
+    const terms = q === undefined ? null : searchTerms(q)
+    const { keys, descending } = orderOf(sort, q)
+    const page = paging(query, { keys, descending, scope: ['contacts', sort, q, archived, Object.entries(filters).sort()] })
+    const conditions = [...conditionsOf(filters), page.after]
+    const from = terms ? sql.fragment`found f join ${contactTable.sql} c using (contact_id)` : sql.fragment`${contactTable.sql} c`
+    // Each is read in the order of an index, as far as the page goes; archived in (…) would not be.
+    const selects = (archived === 'any' ? [false, true] : [archived === 'true']).map(
+      (isArchived) => sql.fragment`
+        (select ${columns}, ${page.columns} from ${from} where c.archived = ${isArchived} and ${and(conditions)} ${page.order})`,
+    )
+    const isPlain = !terms && Object.keys(filters).length === 0
+    const rows = await db.rows<Row>({
+      ...sql.unsafe`${terms ? sql.fragment`with found as (${foundBy(terms)})` : sql.fragment``}
+        select c.*, ${methodRows} from (${sql.join(selects, sql.fragment` union all `)}) c ${page.order}`,
+      ...(isPlain && { name: `list-contacts ${sort ?? ''} ${archived} ${cursor === undefined ? 'first' : 'next'}` }),
+    })
+    return page.page(rows, render)
+  },
+})
+
+function searchTerms(q: string): Term[] {
+  const terms = termsOf(q)
+  if (terms.length === 0) throw new Invalid([{ path: '/q', message: 'has nothing to search for: give it at least one letter or digit' }])
+  return terms
+}
+
+/** The best matches first where nothing else is asked for; among equals those whose whole name is most like what was searched. */
+function orderOf(sort: ListParameters['sort'], q: string | undefined): { keys: SortKey[]; descending: boolean } {
+  if (sort === undefined && q !== undefined) {
+    const score = sql.fragment`round(1e6 * (f.score + 0.1 * similarity(smartcrm.plain(c.name), smartcrm.plain(${q}))))::bigint`
+    return { keys: [{ sql: score, kind: 'integer' }, idKey], descending: true }
+  }
+  const [, minus, name] = /^(-?)(.*)$/.exec(sort ?? '-createdAt')!
+  return { keys: [sortKeys[name as keyof typeof sortKeys], idKey], descending: minus === '-' }
+}
+
+type Filters = Omit<ListParameters, 'limit' | 'cursor' | 'sort' | 'q' | 'archived'>
+
+function conditionsOf(filters: Filters): FragmentSqlToken[] {
+  const { company, method, createdAfter, createdBefore, updatedAfter } = instantsOf(filters)
+  return [
+    company !== undefined && sql.fragment`smartcrm.plain(c.company) = smartcrm.plain(${company})`,
+    method !== undefined && sql.fragment`c.contact_id in (${reachedBy(method)})`,
+    createdAfter !== undefined && sql.fragment`c.created_at > ${createdAfter}::timestamptz`,
+    createdBefore !== undefined && sql.fragment`c.created_at < ${createdBefore}::timestamptz`,
+    updatedAfter !== undefined && sql.fragment`c.updated_at > ${updatedAfter}::timestamptz`,
+  ].filter((condition) => condition !== false)
+}
+
+/** The filters with their instants as the tables hold them. */
+function instantsOf(filters: Filters): Filters {
+  const faults = []
+  const read: Filters = { ...filters }
+  for (const name of ['createdAfter', 'createdBefore', 'updatedAfter'] as const) {
+    if (filters[name] === undefined) continue
+    try {
+      read[name] = normaliseValue.instant(filters[name]) as string
+    } catch {
+      faults.push({ path: `/${name}`, message: 'must be an instant with its time zone, like 2026-03-01T09:30:00Z' })
+    }
+  }
+  if (faults.length > 0) throw new Invalid(faults)
+  return read
+}
+
+const and = (conditions: readonly FragmentSqlToken[]) => sql.join([...conditions], sql.fragment` and `)
+
+export const contactQueries = [listContacts, getContact]

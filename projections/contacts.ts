@@ -1,0 +1,118 @@
+import type { Contact } from '../schema/contact.ts'
+import { contactEvents, type Method } from '../schema/contact-events.ts'
+import type { RecordedEvent } from '../src/platform/event.ts'
+import { projection, table } from '../src/platform/projection.ts'
+import type { MemoryTables } from '../src/platform/rows.ts'
+
+/** What every event about a contact changes of it. */
+const touched = ({ meta, revision }: RecordedEvent) => ({ updatedAt: meta.at, revision })
+
+/** Contacts as they are now, and the ways to reach them. */
+export const contacts = projection({
+  name: 'contacts',
+  version: 1,
+  tables: {
+    // Names are sorted as people look them up: case and accents aside. An entry of an index holds 2,700 bytes at most, so by their beginning.
+    contacts: table(
+      'contactId',
+      {
+        contactId: 'uuid',
+        name: 'text',
+        company: 'text',
+        archived: 'boolean',
+        createdAt: 'instant',
+        updatedAt: 'instant',
+        revision: 'integer',
+      },
+      'archived, created_at, contact_id',
+      'archived, updated_at, contact_id',
+      'archived, "left"(smartcrm.plain(name), 100), contact_id',
+      'using hash (smartcrm.plain(company))',
+    ),
+    // Methods are in the order of (addedIn, place): the revision that added them, and which one of that event they are.
+    contactMethods: table(['contactId', 'methodId'], {
+      contactId: 'uuid',
+      methodId: 'uuid',
+      addedIn: 'integer',
+      place: 'integer',
+      type: 'text',
+      value: 'text',
+      label: 'text',
+      normalized: 'text',
+      raw: 'text',
+    }),
+  },
+  events: contactEvents,
+  on: {
+    ContactCreated: ({ contacts, contactMethods }, { contactId, name, company, methods }, event) => [
+      contacts.put({ contactId, name, company: company ?? null, archived: false, createdAt: event.meta.at, ...touched(event) }),
+      ...methods.map((method, place) => contactMethods.put({ contactId, addedIn: event.revision, place, ...columnsOf(method) })),
+    ],
+    ContactRenamed: ({ contacts }, { contactId, name }, event) => [contacts.patch({ contactId, name, ...touched(event) })],
+    ContactCompanyChanged: ({ contacts }, { contactId, company }, event) => [contacts.patch({ contactId, company, ...touched(event) })],
+    ContactMethodAdded: ({ contacts, contactMethods }, { contactId, method }, event) => [
+      contacts.patch({ contactId, ...touched(event) }),
+      contactMethods.put({ contactId, addedIn: event.revision, place: 0, ...columnsOf(method) }),
+    ],
+    ContactMethodRemoved: ({ contacts, contactMethods }, { contactId, methodId }, event) => [
+      contacts.patch({ contactId, ...touched(event) }),
+      contactMethods.remove({ contactId, methodId }),
+    ],
+    ContactArchived: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, archived: true, ...touched(event) })],
+    ContactRestored: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, archived: false, ...touched(event) })],
+    NoteAdded: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+  },
+})
+
+const columnsOf = ({ id, type, value, label, normalized, raw }: Method) => ({
+  methodId: id,
+  type,
+  value,
+  label: label ?? null,
+  normalized: normalized ?? null,
+  raw: raw ?? null,
+})
+
+export type ContactRow = {
+  contactId: string
+  name: string
+  company: string | null
+  archived: boolean
+  createdAt: string
+  updatedAt: string
+  revision: number
+}
+
+export type MethodRow = {
+  methodId: string
+  addedIn: number
+  place: number
+  type: Method['type']
+  value: string
+  label: string | null
+  normalized: string | null
+  raw: string | null
+}
+
+/** The contact that the rows say. Its methods' rows may come in any order. */
+export function toContact(row: ContactRow, methodRows: readonly MethodRow[]): Contact {
+  const { contactId, name, company, archived, createdAt, updatedAt, revision } = row
+  const inOrder = methodRows.toSorted((a, b) => a.addedIn - b.addedIn || a.place - b.place)
+  return { id: contactId, name, company, methods: inOrder.map(toMethod), archived, createdAt, updatedAt, revision }
+}
+
+const toMethod = ({ methodId, type, value, label, normalized, raw }: MethodRow): Method => ({
+  id: methodId,
+  type,
+  value,
+  ...(label !== null && { label }),
+  ...(normalized !== null && { normalized }),
+  ...(raw !== null && { raw }),
+})
+
+/** The contact as it is in tables folded in memory, for a command's answer or the past; null when there is none. */
+export function contactFromMemory(tables: MemoryTables<typeof contacts>, id: string): Contact | null {
+  const row = tables.rows('contacts').find(({ contactId }) => contactId === id)
+  const methodRows = tables.rows('contactMethods').filter(({ contactId }) => contactId === id)
+  return row ? toContact(row as ContactRow, methodRows as MethodRow[]) : null
+}

@@ -85,7 +85,8 @@ function tidyMethod({ type, value, label }: MethodInput): MethodInput {
     return kept ? { type, value, label: kept } : { type, value }
   }
   if (type === 'email') {
-    const address = text.replace(/^mailto:/i, '').replace(/^.*<([^<>\s]+@[^<>\s]+)>$/, '$1')
+    const bare = text.replace(/^mailto:/i, '')
+    const address = (bare.endsWith('>') && bare.slice(bare.lastIndexOf('<') + 1, -1)) || bare
     // "none", "n/a": kept, but it must not cost the contact its other methods.
     return address.includes('@') ? method(type, address) : method('other', address, 'email')
   }
@@ -99,7 +100,8 @@ const oneLine = (text: string): string => text.replace(/\s+/g, ' ').trim()
 /** The parts of a postal address in the order of an envelope, on one line. */
 export const addressLine = (parts: readonly (string | undefined)[]): string =>
   parts
-    .map((part) => (part ?? '').replace(/\s*[\r\n]+\s*/g, ', ').replace(/^[\s,]+|[\s,]+$/g, ''))
+    .flatMap((part) => (part ?? '').split(/[\r\n,]+/))
+    .map(oneLine)
     .filter(Boolean)
     .join(', ')
 

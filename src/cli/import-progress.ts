@@ -1,0 +1,42 @@
+import { SingleBar } from 'cli-progress'
+
+/** Shows how far an import is: a bar on a terminal, a line every few seconds elsewhere, nothing when a program reads along. */
+export type Progress = { start(file: string, rows: number): void; done(rows: number): void; note(text: string): void; stop(): void }
+
+export function makeProgress(stream: NodeJS.WriteStream, { silent = false, lineSeconds = 5 } = {}): Progress {
+  if (silent) return { start() {}, done() {}, note() {}, stop() {} }
+  return stream.isTTY ? bar(stream) : textLines(stream, lineSeconds)
+}
+
+function bar(stream: NodeJS.WriteStream): Progress {
+  const format = '{file} [{bar}] {value} of {total} rows, {eta_formatted} left {note}'
+  const single = new SingleBar({ stream, format, hideCursor: false, barCompleteChar: '=', barIncompleteChar: ' ', clearOnComplete: true })
+  return {
+    start: (file, rows) => single.start(rows, 0, { file, note: '' }),
+    done: (rows) => single.update(rows, { note: '' }),
+    note: (text) => (single.isActive ? single.update({ note: `(${text})` }) : stream.write(`${text}\n`)),
+    stop: () => single.stop(),
+  }
+}
+
+function textLines(stream: NodeJS.WriteStream, lineSeconds: number): Progress {
+  let [file, total, shownAt, noted] = ['', 0, 0, '']
+  return {
+    start(name, rows) {
+      file = name
+      total = rows
+      shownAt = performance.now()
+    },
+    done(rows) {
+      noted = ''
+      if (performance.now() - shownAt < lineSeconds * 1000) return
+      shownAt = performance.now()
+      stream.write(`${file}: ${rows} of ${total} rows\n`)
+    },
+    note(text) {
+      if (text !== noted) stream.write(`${file}: ${text}\n`)
+      noted = text
+    },
+    stop() {},
+  }
+}

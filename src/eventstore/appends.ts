@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import type { Stream, Writer } from './log.ts'
+import type { Writer } from './log.ts'
 import { DELETED_METADATA, isMetastream, isSoftDeleted, METADATA_TYPE, metastreamOf, originalOf, undeletedMetadata } from './metadata.ts'
 import { describe, type Proposed, TOMBSTONE } from './record.ts'
+import type { Stream } from './streams.ts'
 
 /** What a writer expects of a stream: its last revision, or one of the three words. */
 export type Expected = number | 'any' | 'no-stream' | 'stream-exists'

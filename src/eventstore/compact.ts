@@ -1,4 +1,4 @@
-import type { Log } from './log.ts'
+import { type Log, openLog } from './log.ts'
 import { firstVisible, isMetastream, isSoftDeleted, metastreamOf } from './metadata.ts'
 import { describe, TOMBSTONE } from './record.ts'
 
@@ -28,6 +28,18 @@ export async function compact(log: Log): Promise<CompactResult> {
       after = candidate.id
     }
     await nextTurn()
+  }
+}
+
+/** The same on a log that no node has open; afterwards the file has given its free space back. */
+export async function compactFile(file: string): Promise<CompactResult> {
+  const log = openLog({ file })
+  try {
+    const result = await compact(log)
+    log.database.exec('vacuum')
+    return result
+  } finally {
+    await log.close()
   }
 }
 

@@ -1,7 +1,9 @@
-import { closeSync, fstatSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 
 export type EndMark = { read(): number; write(position: number): void; close(): void }
+
+const MARK_BYTES = 12
 
 /**
  * A small file beside the log that says which position was acknowledged last. SQLite drops a damaged or missing tail of its
@@ -9,24 +11,24 @@ export type EndMark = { read(): number; write(position: number): void; close(): 
  * synced, so after a power cut it may lag behind the log but is never ahead of it.
  */
 export function openEndMark(file: string): EndMark {
-  const handle = openSync(`${file}.end`, 'a+')
-  closeSync(handle)
+  closeSync(openSync(`${file}.end`, 'a'))
   const descriptor = openSync(`${file}.end`, 'r+')
-  const bytes = Buffer.alloc(12)
+  const bytes = Buffer.alloc(MARK_BYTES)
   return {
-    read() {
-      if (fstatSync(descriptor).size < 12) return 0
-      readSync(descriptor, bytes, 0, 12, 0)
-      // A mark that a power cut left half written says nothing.
-      return crc32(bytes.subarray(0, 8)) === bytes.readUInt32LE(8) ? Number(bytes.readBigUInt64LE(0)) : 0
-    },
+    read: () => readEndMark(bytes.subarray(0, readSync(descriptor, bytes, 0, MARK_BYTES, 0))),
     write(position) {
       bytes.writeBigUInt64LE(BigInt(position), 0)
       bytes.writeUInt32LE(crc32(bytes.subarray(0, 8)), 8)
-      writeSync(descriptor, bytes, 0, 12, 0)
+      writeSync(descriptor, bytes, 0, MARK_BYTES, 0)
     },
     close: () => closeSync(descriptor),
   }
+}
+
+/** The position that a mark's bytes say; 0 where a power cut left it empty or half written. */
+export function readEndMark(bytes: Buffer): number {
+  if (bytes.length < MARK_BYTES) return 0
+  return crc32(bytes.subarray(0, 8)) === bytes.readUInt32LE(8) ? Number(bytes.readBigUInt64LE(0)) : 0
 }
 
 export function removeEndMark(file: string): void {

@@ -10,8 +10,8 @@ export function createPages(log: Log, metrics: Metrics, maintenance: Maintenance
   const pages: Record<string, (request: IncomingMessage, response: ServerResponse) => void | Promise<void>> = {
     /** 204 as the server answers it (`?liveCode=` asks for another code); 503 while the log cannot be written. */
     'GET /health/live': (request, response) => {
-      const { writable, reason } = log.state()
-      if (!writable) return json(response, 503, { status: 'not writable', reason })
+      const reason = log.trouble()
+      if (reason) return json(response, 503, { status: 'not writable', reason })
       const asked = Number(new URL(request.url ?? '/', 'http://node').searchParams.get('liveCode') ?? 204)
       response.writeHead(asked >= 200 && asked < 600 ? asked : 204).end()
     },

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
-import type { Stream } from './log.ts'
 import { checksum, describe } from './record.ts'
+import type { Stream } from './streams.ts'
 
 /** An event as it lies in the log. */
 export type Row = { position: number; revision: number; frame: Buffer }

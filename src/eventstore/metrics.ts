@@ -22,16 +22,14 @@ export function createMetrics() {
     sent(events: number) {
       add('eventstore_sent_events_total', events)
     },
+    committed: (seconds: number) => commits.observe(seconds),
     readStarted: () => add('eventstore_reads_total'),
     subscribed: (change: 1 | -1) => add('eventstore_subscriptions', change),
     dropped: () => add('eventstore_subscriptions_dropped_total'),
     /** The page at /metrics. */
     page(log: Log): string {
-      const state = log.state()
-      for (const seconds of state.commitSeconds) commits.observe(seconds)
       const lines = [...counters].map(([name, value]) => `${name} ${value}`)
-      lines.push(`eventstore_last_position ${log.end()}`, `eventstore_writable ${state.writable ? 1 : 0}`)
-      lines.push(`eventstore_commits_total ${state.commits}`)
+      lines.push(`eventstore_last_position ${log.end()}`, `eventstore_writable ${log.trouble() ? 0 : 1}`)
       lines.push(...writes.lines('eventstore_write_seconds'), ...commits.lines('eventstore_commit_seconds'))
       lines.push(`process_resident_memory_bytes ${process.memoryUsage.rss()}`)
       return `${lines.join('\n')}\n`

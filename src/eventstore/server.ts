@@ -49,6 +49,7 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   const { host = '127.0.0.1', port = 0 } = options
   const log = openLog({ file: options.file, ...(options.log && { log: options.log }), ...(options.fault && { fault: options.fault }) })
   const metrics = createMetrics()
+  log.onCommit((_records, seconds) => metrics.committed(seconds))
   const writes = createWrites(log, { maxAppendBytes: options.maxAppendBytes ?? 1024 * 1024 }, metrics)
   const subscriptions = createSubscriptions(log, metrics, { slowConsumerMs: options.slowConsumerMs ?? 10_000 })
   const instanceId = randomUUID()

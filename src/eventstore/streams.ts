@@ -1,0 +1,108 @@
+import type { DatabaseSync } from 'node:sqlite'
+import { isMetastream, metastreamOf, originalOf, type Retention, readRetention } from './metadata.ts'
+import { describe } from './record.ts'
+
+/** A stream as the log knows it; -1 as `head`: it has no event. Good until the next turn of the event loop; never keep one. */
+export type Stream = { id: number; name: string; head: number; first: number; retention: Retention | undefined }
+
+export type Streams = {
+  stream(name: string): Stream
+  retention(stream: Stream): Retention
+  /** The last metadata event's body, undefined without one. */
+  metadataBody(stream: string): Uint8Array | undefined
+  /** Where a recent event of this id is (for appends at any revision); the last 50,000 events are known. */
+  committedAs(id: string): { stream: string; revision: number } | undefined
+  /** Gives a new stream its id. */
+  register(stream: Stream): void
+  /** The event is written (its transaction may still fail). */
+  written(stream: Stream, id: string, revision: number): void
+  /** Everything is read again from the file: after a rollback, and for who changed the file beside the log. */
+  forget(): void
+  /** Makes room, where nobody holds a stream. */
+  trim(): void
+}
+
+const CACHED_STREAMS = 20_000
+/** About what the server remembers too (8 MB). */
+const REMEMBERED_IDS = 50_000
+
+type Ids = Map<string, { stream: string; revision: number }>
+
+/** What is known of streams and event ids: in memory as far as it was needed lately, else from the file. */
+export function createStreams(database: DatabaseSync): Streams {
+  const findStream = database.prepare('select id, first from streams where name = ?')
+  const findHead = database.prepare('select max(revision) as head from events where stream = ?')
+  const findLast = database.prepare('select frame from events where stream = ? order by revision desc limit 1')
+  const findRecent = database.prepare('select frame from events order by position desc limit ?')
+  const findLastId = database.prepare('select coalesce(max(id), 0) as last from streams')
+  const insert = database.prepare('insert into streams (id, name) values (?, ?)')
+  const known = new Map<string, Stream>()
+  let recentIds: Ids | undefined
+
+  function stream(name: string): Stream {
+    const cached = known.get(name)
+    if (cached) return cached
+    const row = findStream.get(name) as { id: number; first: number } | undefined
+    const head = row ? ((findHead.get(row.id) as { head: number | null }).head ?? -1) : -1
+    const found: Stream = { id: row?.id ?? 0, name, head, first: row?.first ?? 0, retention: undefined }
+    known.set(name, found)
+    return found
+  }
+
+  function metadataBody(name: string): Uint8Array | undefined {
+    const meta = stream(metastreamOf(name))
+    const row = meta.id === 0 ? undefined : (findLast.get(meta.id) as { frame: Uint8Array } | undefined)
+    return row && describe(bytesOf(row)).data
+  }
+
+  function loadRecentIds(): Ids {
+    const ids: Ids = new Map()
+    for (const row of (findRecent.all(REMEMBERED_IDS) as { frame: Uint8Array }[]).reverse()) {
+      const { id, stream, revision } = describe(bytesOf(row))
+      remember(ids, id, stream, revision)
+    }
+    return ids
+  }
+
+  return {
+    stream,
+    metadataBody,
+    retention(of) {
+      of.retention ??= readRetention(of.name, isMetastream(of.name) ? undefined : metadataBody(of.name))
+      return of.retention
+    },
+    committedAs(id) {
+      recentIds ??= loadRecentIds()
+      return recentIds.get(id)
+    },
+    register(added) {
+      added.id = (findLastId.get() as { last: number }).last + 1
+      insert.run(added.id, added.name)
+    },
+    written(to, id, revision) {
+      to.head = revision
+      if (isMetastream(to.name)) {
+        const original = known.get(originalOf(to.name))
+        if (original) original.retention = undefined
+      }
+      if (recentIds) remember(recentIds, id, to.name, revision)
+    },
+    forget() {
+      known.clear()
+      recentIds = undefined
+    },
+    trim() {
+      if (known.size > CACHED_STREAMS) known.clear()
+    },
+  }
+}
+
+function bytesOf({ frame }: { frame: Uint8Array }): Buffer {
+  return Buffer.from(frame.buffer, frame.byteOffset, frame.length)
+}
+
+/** A map in the order of arrival that forgets the oldest. */
+function remember(ids: Ids, id: string, stream: string, revision: number): void {
+  ids.set(id, { stream, revision })
+  if (ids.size > REMEMBERED_IDS) ids.delete(ids.keys().next().value!)
+}

@@ -60,6 +60,7 @@ export function openPool(url: string, log: Logger, connections = 10): Pool {
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
   })
   // An idle connection that breaks would otherwise end the process; the pool makes a new one by itself.
   pool.on('error', (err) => log.warn({ err }, 'an idle connection to Postgres broke'))
@@ -90,7 +91,12 @@ export function openPool(url: string, log: Logger, connections = 10): Pool {
       await pool.query('select 1')
     },
     async connect() {
-      const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000, keepAlive: true })
+      const client = new pg.Client({
+        connectionString: url,
+        connectionTimeoutMillis: 5_000,
+        keepAlive: true,
+        keepAliveInitialDelayMillis: 10_000,
+      })
       client.on('error', (err) => log.warn({ err }, 'a connection to Postgres broke'))
       await client.connect()
       return client

@@ -11,23 +11,23 @@ export const tableNames = (projections: readonly Projection[]): string[] => [...
 /**
  * Creates the tables that are missing, and the checkpoint row. Safe from many processes at once (the checkpoint's row is the lock), and to repeat.
  *
- * A checkpoint speaks for a set of tables. Where it does not speak for all of these (a new version of a projection, or an older SmartCRM
- * started again), they are emptied and the position goes back to the start of the log, with a new epoch, so that whoever held the lease is fenced.
+ * A checkpoint speaks for a set of tables. Where one of these is not among them or is gone (a new version of a projection, an older SmartCRM started
+ * again, a dropped table), all are emptied and the position goes back to the start of the log, with a new epoch, so that whoever leads is fenced.
  */
 export async function createTables(pool: Pool, projections: readonly Projection[], log: Logger, checkpoint = 'live'): Promise<void> {
   const tables = [...tablesByName(projections).values()]
   const names = tableNames(projections)
   await pool.rows(sql.unsafe`insert into smartcrm.checkpoints (name) values (${checkpoint}) on conflict do nothing`)
   await pool.transaction(async (db) => {
-    const [row] = await db.rows<{ tables: string[]; moved: boolean }>(sql.unsafe`
-      select tables, (commit_position, prepare_position) <> (0, 0) as moved from smartcrm.checkpoints where name = ${checkpoint} for update`)
-    for (const table of tables) await createTable(db, table)
-    const isSame = names.length === row!.tables.length && names.every((name) => row!.tables.includes(name))
-    if (isSame) return
-    const isNew = names.some((name) => !row!.tables.includes(name))
-    if (isNew && row!.moved) {
-      log.warn({ tables: names, before: row!.tables }, 'the read tables are not those that the checkpoint speaks for: they are built anew')
-    }
+    const [row] = await db.rows<{ spokenFor: string[]; moved: boolean }>(sql.unsafe`
+      select tables as "spokenFor", (commit_position, prepare_position) <> (0, 0) as moved
+      from smartcrm.checkpoints where name = ${checkpoint} for update`)
+    const { spokenFor, moved } = row!
+    const missing = await missingTables(db, tables)
+    for (const table of missing) await createTable(db, table)
+    const isNew = missing.length > 0 || names.some((name) => !spokenFor.includes(name))
+    if (!isNew && names.length === spokenFor.length) return
+    if (isNew && moved) log.warn({ tables: names, before: spokenFor }, 'the read tables are built anew from the whole log')
     if (isNew)
       await db.rows(
         sql.unsafe`truncate ${sql.join(
@@ -42,16 +42,20 @@ export async function createTables(pool: Pool, projections: readonly Projection[
   })
 }
 
+async function missingTables(db: Database, tables: readonly Table[]): Promise<Table[]> {
+  const there = await db.rows<{ name: string }>(sql.unsafe`select tablename as name from pg_tables where schemaname = 'read'`)
+  return tables.filter((table) => !there.some(({ name }) => name === table.name))
+}
+
+/** Its indexes belong to its version: they are made with it and never again. */
 async function createTable(db: Database, table: Table): Promise<void> {
   const columns = Object.entries(table.columns).map(
     ([column, kind]) => `"${snake(column)}" ${sqlTypes[kind]}${kind === 'count' ? ' not null' : ''}`,
   )
   const key = table.key.map((column) => `"${snake(column)}"`).join(', ')
-  await db.rows(sql.unsafe`create table if not exists ${table.sql} (${raw(columns.join(', '))}, primary key (${raw(key)}))`)
+  await db.rows(sql.unsafe`create table ${table.sql} (${raw(columns.join(', '))}, primary key (${raw(key)}))`)
   for (const [position, index] of table.indexes.entries()) {
     const definition = /^using\s/i.test(index) ? index : `(${index})`
-    await db.rows(
-      sql.unsafe`create index if not exists ${sql.identifier([`${table.name}_${position + 1}`])} on ${table.sql} ${raw(definition)}`,
-    )
+    await db.rows(sql.unsafe`create index ${sql.identifier([`${table.name}_${position + 1}`])} on ${table.sql} ${raw(definition)}`)
   }
 }

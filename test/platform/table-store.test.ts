@@ -194,6 +194,19 @@ t.test('tables that the checkpoint does not speak for are emptied and begin agai
   t.same(await storedRows(pool, members), [{ group: 'x', member: '1' }], 'tables that the position speaks for stay')
 })
 
+t.test('a table that is gone is created again, and all begin again', async (t) => {
+  const pool = openPool((await testDatabase(t)).url, log)
+  t.teardown(() => pool.close())
+  await createTables(pool, [every], log)
+  await pool.rows(sql.unsafe`insert into ${members.sql} values ('x', '1')`)
+  await pool.rows(sql.unsafe`update smartcrm.checkpoints set commit_position = 8, prepare_position = 8`)
+  await pool.rows(sql.unsafe`drop table ${names.sql}`)
+  await createTables(pool, [every], log)
+  t.match(await pool.rows(sql.unsafe`select commit_position from smartcrm.checkpoints`), [{ commit_position: 0 }])
+  t.same(await storedRows(pool, members), [])
+  t.same(await storedRows(pool, names), [])
+})
+
 /** JSON objects come back from Postgres with their names in another order. */
 const sorted = (value: unknown): unknown => {
   if (Array.isArray(value)) return value.map(sorted)

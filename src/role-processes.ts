@@ -31,14 +31,20 @@ const endings: { together: Role[]; bySeconds: number }[] = [
   { together: ['postgres'], bySeconds: 9 },
 ]
 
+/** Compiled code is kept here from one start to the next, which takes a third off the time that a start takes. */
+const compileCache = join(import.meta.dirname, '../node_modules/.cache/smartcrm')
+
 /** The roles as processes of their own. When this process dies, they notice and end by themselves. */
 export function roleProcesses({ env, log, onApiKey, onFault, program = join(import.meta.dirname, 'main.ts') }: Options): RoleProcesses {
   const kept = new Map<Role, KeptProcess>()
 
   function start(role: Role, onReady: (url?: string) => void) {
     // A process group of its own keeps the terminal's Ctrl-C away from it: in which order all end is for us to say.
-    const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const
-    const child = spawn(process.execPath, [program, role, supervisedFlag], { env, detached: true, stdio: [...stdio] })
+    const child = spawn(process.execPath, [program, role, supervisedFlag], {
+      env: { NODE_COMPILE_CACHE: compileCache, ...env },
+      detached: true,
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
     return child.on('message', (message: RoleMessage) => {
       if (message.type === 'ready') onReady(message.url)
       else if (message.type === 'api-key') onApiKey(message.key)

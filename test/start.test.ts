@@ -1,0 +1,212 @@
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { freePort } from '../src/platform/ports.ts'
+import { isAlive, startNode, until } from './support/processes.ts'
+
+/*
+ * The whole, as a person starts it, ended in every way there is. The tests follow each other on one data folder, so that each also
+ * shows that what the one before did to it has lost nothing.
+ */
+const main = join(import.meta.dirname, '../src/main.ts')
+// Where Postgres's user may go, which the checkout may not be.
+const folder = await mkdtemp(join(tmpdir(), 'smartcrm-start-'))
+await chmod(folder, 0o755)
+t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
+const data = join(folder, 'data')
+const roles = ['postgres', 'eventstore', 'api', 'projector', 'worker']
+const ownEnvironment = { ...process.env, DATABASE_URL: '', EVENTSTORE_URL: '', npm_lifecycle_event: undefined }
+
+let key: string | undefined
+/** Contacts whose creation was acknowledged. */
+const acknowledged: string[] = []
+
+t.test('the first start says where it is, where the data is, and an API key that works', async (t) => {
+  const service = await start(t)
+  t.ok(service.lines.some((line) => line.includes(service.url)))
+  t.ok(service.lines.some((line) => line.trim().startsWith('Data') && line.endsWith(data)))
+  key = /API key +(\S+)/.exec(service.lines.find((line) => /API key/.test(line)) ?? '')?.[1]
+  t.ok(key)
+  t.equal((await fetch(`${service.url}/readyz`)).status, 200)
+  t.equal((await fetch(`${service.url}/v1/contacts`)).status, 401)
+  await service.create()
+  await service.readAll()
+
+  service.child.kill('SIGTERM')
+  t.equal(await service.ended, 0)
+  t.strictSame(await service.left(), [], 'SIGTERM ends all of it')
+})
+
+t.test('the next start finds everything, and shows no key', async (t) => {
+  const service = await start(t)
+  t.notOk(service.lines.some((line) => /API key/.test(line)))
+  await service.readAll()
+
+  // As a terminal's Ctrl-C does it, with npm passing on what it gets, too.
+  process.kill(-service.child.pid!, 'SIGINT')
+  service.child.kill('SIGINT')
+  t.equal(await service.ended, 0)
+  t.strictSame(await service.left(), [], 'Ctrl-C ends all of it')
+  t.notMatch(service.lines.join('\n'), /did not end in time|longer than/)
+})
+
+t.test('a role that is killed is started again, and nothing is lost', async (t) => {
+  const service = await start(t)
+  for (const role of roles) {
+    const writing = service.writeUntilTold()
+    await until('some writes', () => writing.done() > 3)
+    const [before] = service.pids(role).slice(-1)
+    process.kill(before!, 'SIGKILL')
+    await until(`another ${role}`, () => service.pids(role).at(-1) !== before)
+    const then = writing.done()
+    await until(`writes after the end of ${role}`, () => writing.done() > then + 3)
+    await writing.stop()
+    await service.readAll()
+  }
+  const postmaster = await service.postmaster()
+  process.kill(postmaster, 'SIGKILL')
+  await until('another Postgres', async () => (await service.postmaster().catch(() => postmaster)) !== postmaster)
+  await service.readAll()
+  service.child.kill('SIGTERM')
+  t.equal(await service.ended, 0)
+  t.strictSame(await service.left(), [])
+})
+
+t.test('a second one on the same data, or on a port in use, says so in one sentence', async (t) => {
+  const service = await start(t)
+  const same = startNode(t, [main, 'start'], { cwd: folder, env: { ...ownEnvironment, SMARTCRM_DATA: data, PORT: '0' } })
+  t.equal(await same.ended, 1)
+  t.strictSame(same.lines, [`SmartCRM already runs on ${data}: stop that one, or set SMARTCRM_DATA to another folder.`])
+
+  const port = new URL(service.url).port
+  const other = startNode(t, [main, 'start'], { cwd: folder, env: { ...ownEnvironment, SMARTCRM_DATA: join(folder, 'other'), PORT: port } })
+  t.equal(await other.ended, 1)
+  t.strictSame(other.lines, [`Port ${port} of 127.0.0.1 is in use: stop what listens there, or set PORT to another port.`])
+  await service.readAll()
+})
+
+t.test('after kill -9 of the supervisor the rest ends by itself, and a start right after finds everything', async (t) => {
+  const service = await start(t)
+  const writing = service.writeUntilTold()
+  await until('some writes', () => writing.done() > 3)
+  service.child.kill('SIGKILL')
+  const next = start(t)
+  await until('the end of the old ones', async () => (await service.left()).length === 0)
+  await writing.stop()
+  const again = await next
+  await again.readAll()
+})
+
+t.test('after kill -9 of everything, too', async (t) => {
+  const service = await start(t)
+  const writing = service.writeUntilTold()
+  await until('some writes', () => writing.done() > 3)
+  const all = [service.child.pid!, ...roles.flatMap((role) => service.pids(role)), await service.postmaster()]
+  for (const pid of all) process.kill(pid, 'SIGKILL')
+  await writing.stop()
+  const again = await start(t)
+  await again.readAll()
+})
+
+t.test('what is wrong with the settings is listed, without a stack', async (t) => {
+  const wrong = startNode(t, [main, 'start'], { cwd: folder, env: { ...ownEnvironment, PORT: 'x', LOG_LEVEL: 'loud' } })
+  t.equal(await wrong.ended, 1)
+  t.strictSame(wrong.lines, [
+    'PORT has to be a port: a whole number from 0 to 65535.',
+    'LOG_LEVEL has to be one of trace, debug, info, warn, error, fatal, silent.',
+  ])
+})
+
+t.test('a role alone says which servers it needs', async (t) => {
+  const api = startNode(t, [main, 'api'], { cwd: folder, env: ownEnvironment })
+  t.equal(await api.ended, 1)
+  t.match(api.lines, [/EVENTSTORE_URL and DATABASE_URL/])
+  t.equal(api.lines.length, 1)
+})
+
+t.test('the command says its version and its commands', async (t) => {
+  const command = join(import.meta.dirname, '../src/smartcrm.js')
+  const { version } = JSON.parse(await readFile(join(import.meta.dirname, '../package.json'), 'utf8'))
+  const asked = startNode(t, [command, '--version'], { cwd: folder })
+  t.equal(await asked.ended, 0)
+  t.strictSame(asked.lines, [version])
+  const help = startNode(t, [command, '--help'], { cwd: folder })
+  t.equal(await help.ended, 0)
+  for (const name of ['start', 'api', 'projector', 'worker', 'eventstore', 'import'])
+    t.match(help.lines.join('\n'), new RegExp(`^  ${name}\\b`, 'm'))
+})
+
+/** SmartCRM, ready. The test that started it leaves nothing of it running. */
+async function start(t: Test) {
+  const port = await freePort()
+  const env = { ...ownEnvironment, SMARTCRM_DATA: data, PORT: `${port}` }
+  const started = startNode(t, [main, 'start'], { cwd: folder, env, detached: true })
+  const { lines } = started
+  const records = () =>
+    lines.flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as { pid: number; name: string; msg?: string }] : []))
+  const pids = (role: string) => records().flatMap(({ name, pid, msg }) => (name === role && msg === `${role} is up` ? [pid] : []))
+  const postmaster = async () => Number.parseInt(await readFile(join(data, 'postgres/cluster/postmaster.pid'), 'utf8'), 10)
+  let server: number | undefined
+  const left = async () => {
+    const all = [...new Set([...records().map(({ pid }) => pid), server!])]
+    const alive = await Promise.all(all.map(isAlive))
+    return all.filter((_, index) => alive[index])
+  }
+  t.teardown(async () => {
+    if (started.child.exitCode === null) started.child.kill('SIGTERM')
+    await until('the end of all processes', async () => (await left()).length === 0)
+  })
+  await started.line(/^ +Stop /)
+  server = await postmaster()
+
+  const url = `http://127.0.0.1:${port}`
+  const ask = (path: string, init: RequestInit = {}) => {
+    const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
+    return fetch(`${url}/v1${path}`, { ...init, headers, signal: AbortSignal.timeout(10_000) })
+  }
+  async function create(): Promise<void> {
+    const answer = await ask('/contacts', { method: 'POST', body: JSON.stringify({ name: `Contact ${acknowledged.length}` }) })
+    const { id } = (await answer.json()) as { id: string }
+    if (answer.status !== 201) throw new Error(`answered ${answer.status}`)
+    acknowledged.push(id)
+  }
+  return {
+    ...started,
+    url,
+    pids,
+    postmaster,
+    left,
+    create,
+    /** Waits until every contact that was ever acknowledged can be read. */
+    readAll: () =>
+      Promise.all(
+        acknowledged.map((id) =>
+          until(`contact ${id}`, () =>
+            ask(`/contacts/${id}`).then(
+              ({ ok }) => ok,
+              () => false,
+            ),
+          ),
+        ),
+      ),
+    /** Creates contacts, one after the other. What fails because something was killed is not acknowledged, and tried again. */
+    writeUntilTold() {
+      let done = 0
+      let told = false
+      const writing = (async () => {
+        while (!told) {
+          await create().then(
+            () => done++,
+            () => new Promise((resolve) => setTimeout(resolve, 50)),
+          )
+        }
+      })()
+      const stop = () => {
+        told = true
+        return writing
+      }
+      return { done: () => done, stop }
+    },
+  }
+}

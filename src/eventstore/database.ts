@@ -7,6 +7,9 @@ export class EventStoreRefusal extends Error {
   override name = 'EventStoreRefusal'
 }
 
+/** The file is there and cannot be read as a database. */
+export class UnreadableLog extends EventStoreRefusal {}
+
 /** Raised with every change of the tables that an older node could not read. */
 export const FORMAT_VERSION = 1
 
@@ -45,9 +48,7 @@ export function openDatabase(file: string, options: { readOnly?: boolean } = {})
     database.close()
     if (error instanceof EventStoreRefusal) throw error
     const reason = error instanceof Error ? error.message : String(error)
-    throw new EventStoreRefusal(
-      `The event log ${file} cannot be opened (${reason}). Restore it from a backup, or start with another folder.`,
-    )
+    throw new UnreadableLog(`The event log ${file} cannot be opened (${reason}). Restore it from a backup, or start with another folder.`)
   }
   return database
 }

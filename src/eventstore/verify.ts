@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
-import { openDatabase } from './database.ts'
+import { openDatabase, UnreadableLog } from './database.ts'
 import { readEndMark } from './end-mark.ts'
 import { damageOf } from './log-reads.ts'
 import { checksum, describe, TOMBSTONE } from './record.ts'
@@ -24,7 +24,8 @@ export function verify(file: string): Verification {
   const report = (damage: Damage) => {
     if (result.damages.length < MAX_DAMAGES) result.damages.push(damage)
   }
-  const database = openDatabase(file, { readOnly: true })
+  const database = openToRead(file, report)
+  if (!database) return result
   try {
     database.exec('begin')
     for (const check of [checkStructure, checkEvents, checkRevisions]) {
@@ -41,6 +42,16 @@ export function verify(file: string): Verification {
   if (acknowledged > result.lastPosition)
     report({ what: `The tail is missing: position ${acknowledged} was acknowledged.`, position: result.lastPosition })
   return result
+}
+
+function openToRead(file: string, report: (damage: Damage) => void): DatabaseSync | undefined {
+  try {
+    return openDatabase(file, { readOnly: true })
+  } catch (error) {
+    if (!(error instanceof UnreadableLog)) throw error
+    report({ what: error.message })
+    return undefined
+  }
 }
 
 type Check = (database: DatabaseSync, report: (damage: Damage) => void, result: Verification) => void

@@ -29,16 +29,20 @@ export async function* readContacts(source: Readable | string, options: ReadOpti
 
 /** The beginning of a text beside all of it. */
 async function withHead(text: AsyncGenerator<string>): Promise<{ head: string; complete: boolean; all: AsyncIterable<string> }> {
-  let head = ''
+  const pieces: string[] = []
+  let characters = 0
   let complete = false
-  while (!complete && head.length < HEAD_CHARACTERS) {
+  while (!complete && characters < HEAD_CHARACTERS) {
     const next = await text.next()
     if (next.done) complete = true
-    else head += next.value
+    else {
+      pieces.push(next.value)
+      characters += next.value.length
+    }
   }
   async function* all() {
-    yield head
+    yield* pieces
     yield* text
   }
-  return { head, complete, all: all() }
+  return { head: pieces.join(''), complete, all: all() }
 }

@@ -20,11 +20,10 @@ export async function* decode(bytes: AsyncIterable<Uint8Array>, encoding?: strin
     pieces.push(next.value)
     headBytes += next.value.length
   }
-  const head = Buffer.concat(pieces)
-  const chosen = encoding ?? sniffEncoding(head)
+  const chosen = encoding ?? sniffEncoding(Buffer.concat(pieces))
   async function* all() {
     try {
-      yield head
+      yield* pieces
       for (let next = await source.next(); !next.done; next = await source.next()) yield next.value
     } finally {
       await source.return?.()
@@ -68,15 +67,18 @@ function sniffEncoding(head: Buffer): string {
 async function* decodeLines(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   let rest: Buffer = Buffer.alloc(0)
   let first = true
-  for await (const chunk of bytes) {
-    let buffer: Buffer = rest.length ? Buffer.concat([rest, chunk]) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
-    if (first && buffer[0] === 0xef && buffer[1] === 0xbb && buffer[2] === 0xbf) buffer = buffer.subarray(3)
+  const text = (buffer: Buffer) => {
+    const marked = first && buffer[0] === 0xef && buffer[1] === 0xbb && buffer[2] === 0xbf
     first = false
+    return mixed(marked ? buffer.subarray(3) : buffer)
+  }
+  for await (const chunk of bytes) {
+    const buffer: Buffer = rest.length ? Buffer.concat([rest, chunk]) : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
     const cut = Math.max(buffer.lastIndexOf(LF), buffer.lastIndexOf(CR)) + 1 || (buffer.length > MAX_CONTACT_CHARACTERS ? whole(buffer) : 0)
-    if (cut) yield mixed(buffer.subarray(0, cut))
+    if (cut) yield text(buffer.subarray(0, cut))
     rest = buffer.subarray(cut)
   }
-  if (rest.length) yield mixed(rest)
+  if (rest.length) yield text(rest)
 }
 
 /** How many bytes end with a whole UTF-8 character, for a line too long to wait for its end. */

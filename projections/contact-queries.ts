@@ -120,7 +120,8 @@ const listContacts = query({
 
 function searchTerms(q: string): Term[] {
   const terms = termsOf(q)
-  if (terms.length === 0) throw new Invalid([{ path: '/q', message: 'has nothing to search for: give it at least one letter or digit' }])
+  if (terms.length === 0)
+    throw new Invalid([{ path: '/querystring/q', message: 'has nothing to search for: give it at least one letter or digit' }])
   return terms
 }
 
@@ -156,7 +157,7 @@ function instantsOf(filters: Filters): Filters {
     try {
       read[name] = normaliseValue.instant(filters[name]) as string
     } catch {
-      faults.push({ path: `/${name}`, message: 'must be an instant with its time zone, like 2026-03-01T09:30:00Z' })
+      faults.push({ path: `/querystring/${name}`, message: 'must be an instant with its time zone, like 2026-03-01T09:30:00Z' })
     }
   }
   if (faults.length > 0) throw new Invalid(faults)

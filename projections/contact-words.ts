@@ -69,18 +69,18 @@ export function foundBy(terms: readonly Term[]): FragmentSqlToken {
   return sql.fragment`select contact_id, (${sum}) / ${terms.length}::int as score from ${sql.join(each, sql.fragment` join `)}`
 }
 
-const plain = ({ text }: Term) => sql.fragment`smartcrm.plain(${text})`
+const plain = (text: string) => sql.fragment`smartcrm.plain(${text})`
 
 /** As a pattern for `like`, with what is special in one escaped. */
-const pattern = (term: Term) => sql.fragment`regexp_replace(${plain(term)}, '([\\\\%_])', '\\\\\\1', 'g')`
+const pattern = ({ text }: Term) => sql.fragment`regexp_replace(${plain(text)}, '([\\\\%_])', '\\\\\\1', 'g')`
 
 function isFound(term: Term): FragmentSqlToken {
   const inside = sql.fragment`smartcrm.plain(word) like ${term.inside ? '%' : ''} || ${pattern(term)} || '%'`
-  return term.typos ? sql.fragment`(${inside} or smartcrm.plain(word) % ${plain(term)})` : inside
+  return term.like === null ? inside : sql.fragment`(${inside} or smartcrm.plain(word) % ${plain(term.like)})`
 }
 
 const scoreOf = (term: Term) => sql.fragment`
-  case when word = ${plain(term)} then 1
-    when word like ${pattern(term)} || '%' then 0.75 + 0.2 * length(${plain(term)}) / length(word)
-    when word like '%' || ${pattern(term)} || '%' then 0.55 + 0.2 * length(${plain(term)}) / length(word)
-    else 0.7 * similarity(word, ${plain(term)}) end`
+  case when word = ${plain(term.text)} then 1
+    when word like ${pattern(term)} || '%' then 0.75 + 0.2 * length(${plain(term.text)}) / length(word)
+    when word like '%' || ${pattern(term)} || '%' then 0.55 + 0.2 * length(${plain(term.text)}) / length(word)
+    else 0.7 * similarity(word, ${plain(term.like ?? term.text)}) end`

@@ -66,21 +66,28 @@ export function spellingsOf(method: string): string[] {
   return unique([folded, ...(ascii ? [`${local}@${ascii}`] : []), ...(isNumber(folded, 3) ? [digits(folded)] : [])])
 }
 
-/** @property inside true: it may stand anywhere in a word, false: only at its beginning; @property typos whether similar words count too */
-export type Term = { readonly text: string; readonly inside: boolean; readonly typos: boolean }
+/**
+ * @property inside true: it may stand anywhere in a word, false: only at its beginning
+ * @property like words similar to this count too
+ */
+export type Term = { readonly text: string; readonly inside: boolean; readonly like: string | null }
 
 /**
  * What a search text looks for; each of the terms has to be found. A phone number is one term, by its digits and without the leading zeros that
- * only count within a country; part of an e-mail address is one too. Below three characters there is too little for an index to find inside words.
+ * only count within a country. Part of an e-mail address is one too; its typos are looked for before the @, since everybody at one provider has the
+ * rest alike. Below three characters there is too little for an index to find inside words.
  */
 export function termsOf(text: string): Term[] {
   const folded = fold(text)
-  if (isNumber(folded, 5)) return [{ text: digits(folded).replace(/^0+/, ''), inside: true, typos: false }]
+  if (isNumber(folded, 5)) return [{ text: digits(folded).replace(/^0+/, ''), inside: true, like: null }]
   const chunks = folded.split(/\s+/).map((chunk) => chunk.replaceAll(/^[^\p{L}\p{N}]+|[^\p{L}\p{M}\p{N}]+$/gu, ''))
   const words = chunks.flatMap((chunk) => (chunk.includes('@') ? [chunk] : parts(chunk)))
-  return unique(words)
-    .slice(0, 8)
-    .map((word) => ({ text: word, inside: [...word].length >= 3, typos: [...word].length >= 3 }))
+  return unique(words).slice(0, 8).map(toTerm)
+}
+
+function toTerm(text: string): Term {
+  const [start] = text.split('@') as [string]
+  return { text, inside: [...text].length >= 3, like: [...start].length >= 3 ? start : null }
 }
 
 const isNumber = (folded: string, atLeast: number) => /^[\d\s()+./-]+$/.test(folded) && digits(folded).length >= atLeast

@@ -86,7 +86,7 @@ function parseCursor(cursor: string): unknown {
   }
 }
 
-const invalid = (message: string) => new Invalid([{ path: '/cursor', message }])
+const invalid = (message: string) => new Invalid([{ path: '/querystring/cursor', message }])
 
 const kinds: Record<KeyKind, { holds(value: unknown): boolean; cast(value: unknown): FragmentSqlToken }> = {
   text: { holds: (value) => typeof value === 'string' && !value.includes('\0'), cast: (value) => sql.fragment`${value as string}::text` },

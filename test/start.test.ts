@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { freePort } from '../src/platform/ports.ts'
 import { isAlive, startNode, until } from './support/processes.ts'
@@ -13,6 +14,7 @@ const main = join(import.meta.dirname, '../src/main.ts')
 // Where Postgres's user may go, which the checkout may not be.
 const folder = await mkdtemp(join(tmpdir(), 'smartcrm-start-'))
 await chmod(folder, 0o755)
+t.setTimeout(300_000)
 t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
 const data = join(folder, 'data')
 const roles = ['postgres', 'eventstore', 'api', 'projector', 'worker']
@@ -179,17 +181,14 @@ async function start(t: Test) {
     left,
     create,
     /** Waits until every contact that was ever acknowledged can be read. */
-    readAll: () =>
-      Promise.all(
-        acknowledged.map((id) =>
-          until(`contact ${id}`, () =>
-            ask(`/contacts/${id}`).then(
-              ({ ok }) => ok,
-              () => false,
-            ),
-          ),
-        ),
-      ),
+    async readAll() {
+      const isThere = (id: string) =>
+        ask(`/contacts/${id}`).then(
+          ({ ok }) => ok,
+          () => false,
+        )
+      for (const id of acknowledged.toReversed()) await until(`contact ${id}`, () => isThere(id))
+    },
     /** Creates contacts, one after the other. What fails because something was killed is not acknowledged, and tried again. */
     writeUntilTold() {
       let done = 0
@@ -198,8 +197,9 @@ async function start(t: Test) {
         while (!told) {
           await create().then(
             () => done++,
-            () => new Promise((resolve) => setTimeout(resolve, 50)),
+            () => {},
           )
+          await delay(20)
         }
       })()
       const stop = () => {

@@ -1,6 +1,7 @@
+import type { Problem } from '../../schema/problem.ts'
 import type { ContactInput } from '../import/contact-input.ts'
 import { comparePositions, parsePosition } from '../platform/position.ts'
-import { backOff, call, type Problem, problemText, type Service, ServiceError } from './service.ts'
+import { backOff, call, problemText, type Service, ServiceError, TRANSIENT } from './service.ts'
 
 /** What became of one contact; `reason` only of a failed one. */
 export type Outcome = { outcome: 'created' | 'updated' | 'unchanged' } | { outcome: 'failed'; reason: string }
@@ -38,7 +39,7 @@ export async function sendBatch(
   }
 }
 
-const isTransient = ({ status }: Result): boolean => status >= 500 || status === 429
+const isTransient = ({ status }: Result): boolean => TRANSIENT.has(status)
 
 function outcomeOf({ outcome, repeated, problem }: Result): Outcome {
   if (outcome === 'failed') return { outcome, reason: problemText(problem) }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Problem } from '../../schema/problem.ts'
 import { Fault } from '../platform/fault.ts'
 
 /** The SmartCRM service as the command line reaches it. */
@@ -26,7 +27,8 @@ export class ServiceError extends Fault {
 }
 
 const REQUEST_TIMEOUT_SECONDS = 120
-const TRANSIENT = new Set([408, 429, 502, 503, 504])
+/** What a second try may not meet again. A 500 is none: it would come back as often as it is asked for. */
+export const TRANSIENT = new Set([408, 429, 502, 503, 504])
 
 /**
  * Sends a request until it is answered: with exponential back-off and full jitter, and no sooner than `Retry-After` says. Commands
@@ -102,11 +104,8 @@ function retryAfterSeconds(header: string | null): number {
   return Number.isFinite(seconds) ? Math.max(seconds, 0) : 0
 }
 
-/** A problem document (RFC 9457). */
-export type Problem = { type?: string; title?: string; status?: number; detail?: string; errors?: { path?: string; message?: string }[] }
-
 /** A problem as a sentence with everything that is wrong. */
-export function problemText(problem: Problem | undefined): string {
+export function problemText(problem: Partial<Problem> | undefined): string {
   const errors = (problem?.errors ?? []).map(({ path, message }) => [path, message].filter(Boolean).join(': '))
   const text = [problem?.detail ?? problem?.title, errors.join('; ')].filter(Boolean).join(' ')
   return text || 'The service gave no reason.'
@@ -119,5 +118,5 @@ function refusal({ url }: Service, { status, headers, body }: Answer): ServiceEr
     return new ServiceError(`The key in SMARTCRM_KEY may not do this at ${url} (403). Use the key of a role that may.`, true)
   if (status === 404) return new ServiceError(`There is no SmartCRM service at ${url} (404). Check SMARTCRM_URL.`, true)
   if (status < 400) return new ServiceError(`${url} is elsewhere now: ${headers.get('location')}. Set SMARTCRM_URL to that.`, true)
-  return new ServiceError(`The service at ${url} refused the request (${status}): ${problemText(body as Problem | undefined)}`)
+  return new ServiceError(`The service at ${url} refused the request (${status}): ${problemText(body as Partial<Problem> | undefined)}`)
 }

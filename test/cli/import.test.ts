@@ -141,18 +141,24 @@ t.test('a busy service, a cut connection and a lost answer are tried again, and 
   t.equal(new Set(batches().map(({ headers }) => headers['idempotency-key'])).size, 1)
 })
 
-t.test('a contact that the service could not write just now is sent again with its batch', async (t) => {
-  let tries = 0
-  const { env } = await service(t, ({ method, inputs }, response, applied) => {
-    if (method !== 'POST' || !applied || tries++ > 0) return false
-    const results = inputs.map((_, at) =>
-      at ? { status: 201, outcome: 'created' } : { status: 503, outcome: 'failed', problem: { detail: 'Busy.' } },
-    )
-    return !!response.writeHead(207).end(JSON.stringify({ results }))
-  })
-  const [file = ''] = files(t, { 'people.csv': people(3) })
-  t.match(await run([file], env), { code: 0, stdout: /2 created, 0 updated, 1 unchanged, 0 failed/ })
-})
+t.test(
+  'a contact that could not be written just now is sent again with its batch; one that broke the service is a failed row',
+  async (t) => {
+    let tries = 0
+    const { env, batches } = await service(t, ({ method }, response, applied) => {
+      if (method !== 'POST' || !applied || tries++ > 0) return false
+      const results = [
+        { status: 503, outcome: 'failed', problem: { detail: 'Busy.' } },
+        { status: 500, outcome: 'failed', problem: { detail: 'Broken.' } },
+        { status: 201, outcome: 'created' },
+      ]
+      return !!response.writeHead(207).end(JSON.stringify({ results }))
+    })
+    const [file = ''] = files(t, { 'people.csv': people(3) })
+    t.match(await run([file], env), { code: 1, stdout: /1 created, 0 updated, 1 unchanged, 1 failed .*\n {2}line 3: Broken\./ })
+    t.equal(batches().length, 2)
+  },
+)
 
 t.test('a service that stays away is given up with what to do', async (t) => {
   const { env } = await service(t, (_, response) => !!response.writeHead(503, { 'retry-after': '1' }).end())

@@ -2,7 +2,8 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { Problem } from '../../schema/problem.ts'
 import { Id } from '../../schema/shared.ts'
-import { commandSchema, requestOf, requestOfInput, sendPosition } from '../platform/http/commands.ts'
+import { commandSchema, positionHeader, requestOf, requestOfInput, sendPosition } from '../platform/http/commands.ts'
+import { faultsOfText } from '../platform/http/json.ts'
 import { problemOf } from '../platform/http/problem.ts'
 import { checker } from '../platform/http/validation.ts'
 import { comparePositions, type Position } from '../platform/position.ts'
@@ -60,24 +61,29 @@ const PATH = '/v1/contacts/batch'
 export function batchRoute(app: FastifyInstance, runner: Runner, claims: Claims, secret: Buffer): void {
   app.post(PATH, {
     bodyLimit: 16 * 1024 * 1024,
+    config: { apart: 'inputs' },
     schema: {
       operationId: 'batchContacts',
       summary: 'Create or update up to 1,000 contacts',
       tags: ['contacts'],
       body: Body,
-      ...commandSchema({ 207: Answer }),
+      ...commandSchema({ 207: Answer }, positionHeader),
     },
     async handler(http, reply) {
-      const batch = requestOf(http, secret)
+      if (http.headers['if-match'] !== undefined) {
+        throw new Invalid([{ path: '/headers/if-match', message: 'means nothing for a batch: its contacts have a revision each' }])
+      }
+      // Each input has an HMAC of its own; that of them all would be the slowest thing here.
+      const batch = requestOf(http, secret, null)
       const { inputs, mode = 'upsert' } = http.body as Body
       let last: Position | null = null
 
       const one = async (index: number): Promise<Result> => {
         const input = inputs[index] as ContactInput
         try {
-          const faults = [...check(input), ...(createContact.faults?.(input) ?? [])]
+          const faults = [...faultsOfText(input), ...check(input), ...(createContact.faults?.(input) ?? [])]
           if (faults.length > 0) throw new Invalid(faults)
-          const request: Request = requestOfInput(batch, index, secret, PATH, input)
+          const request: Request = requestOfInput(batch, index, secret, PATH, { mode, input })
           const outcome = mode === 'create' ? await create(runner, input, request) : await upsert(runner, claims, input, request)
           if (outcome.position && (!last || comparePositions(outcome.position, last) > 0)) last = outcome.position
           return succeeded(outcome)

@@ -19,8 +19,10 @@ export const contactAt = (events: readonly RecordedEvent[], id: string): Static<
 export function until(events: readonly RecordedEvent[], asOf: string): readonly RecordedEvent[] {
   const position = parsePosition(asOf)
   const time = Date.parse(asOf)
-  if (!position && !(/^\d{4}-\d\d-\d\dT/.test(asOf) && Number.isFinite(time))) {
-    throw new Invalid([{ path: '/querystring/asOf', message: 'must be a time like 2026-03-01T09:30:00Z or a position like 8471.8471' }])
+  // Without its zone a time would mean another moment on another machine.
+  if (!position && !(/^\d{4}-\d\d-\d\dT.+(Z|[+-]\d\d:\d\d)$/i.test(asOf) && Number.isFinite(time))) {
+    const message = 'must be a time with its zone, like 2026-03-01T09:30:00Z, or a position, like 8471.8471'
+    throw new Invalid([{ path: '/querystring/asOf', message }])
   }
   const later = events.findIndex((event) => (position ? comparePositions(event.position, position) > 0 : Date.parse(event.created) > time))
   return later === -1 ? events : events.slice(0, later)

@@ -6,6 +6,7 @@ import type { RecordedEvent } from '../platform/event.ts'
 import type { EventStore } from '../platform/event-store.ts'
 import { formatPosition, type Position, parsePosition } from '../platform/position.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
+import { Invalid } from '../platform/refusal.ts'
 
 /** The heartbeat is the service's own pulse, not something that happened to a customer. */
 const isOurs = ({ known, type }: RecordedEvent) => known && type !== 'HeartbeatRecorded'
@@ -27,6 +28,10 @@ export const journal = (store: EventStore, codec: Codec): QueryEndpoint =>
     response: JournalPage,
     async run(_db, { query: { after, limit = 100 } }) {
       let last: Position | null = after === undefined ? null : parsePosition(after)
+      // A server would refuse to read from there.
+      if (last && (last.prepare > last.commit || last.commit >= 2n ** 63n)) {
+        throw new Invalid([{ path: '/querystring/after', message: 'is no position of this log' }])
+      }
       const data: Static<typeof JournalEvent>[] = []
       for (let page = 0; page < PAGES_AT_MOST; page += 1) {
         const read = await store.readAll(last, PAGE)

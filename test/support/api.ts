@@ -1,26 +1,28 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pino } from 'pino'
+import type { FastifyInstance } from 'fastify'
 import type { Test } from 'tap'
 import { createApp } from '../../src/app.ts'
-import { type Config, readConfig } from '../../src/config.ts'
+import { readConfig } from '../../src/config.ts'
 import { startEventStore } from '../../src/eventstore/server.ts'
-import { isLed } from '../../src/platform/checkpoint.ts'
+import { createLogger, type Logger } from '../../src/platform/log.ts'
 import { watchPosition } from '../../src/platform/position-watch.ts'
-
-const runProjector: any = null
-
-import { openServices, type Services } from '../../src/services.ts'
+import { run as runProjector } from '../../src/roles/projector.ts'
+import { type Connected, openServices, type Services } from '../../src/services.ts'
+import { createContract } from './contract.ts'
 import { testDatabase } from './postgres.ts'
 
+// biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape, and each is checked against its schema
 export type Answer<T = any> = { status: number; headers: Headers; body: T }
 
 export type TestApi = {
   readonly url: string
-  readonly config: Config & { databaseUrl: string; eventStoreUrl: string }
+  readonly config: Connected
   readonly services: Services
-  /** Asks as the administrator. A body that is a string goes as it is. */
+  readonly server: FastifyInstance
+  setClosing(): void
+  /** Asks as the administrator. A body that is a string goes as it is. @throws when the answer does not fit what /openapi.json says of it */
   ask(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>
   /** Asks a query that has seen what this answer tells of. */
   after(answer: Answer, path: string, headers?: Record<string, string>): Promise<Answer>
@@ -28,27 +30,31 @@ export type TestApi = {
 
 export const adminKey = 'a-key-for-tests-0123456789'
 
+type Options = {
+  projector?: boolean
+  log?: Logger
+  /** What /readyz asks. */
+  checks?: Parameters<typeof createApp>[0]['checks']
+}
+
 /** The whole service on its real servers, in this process: event store and database of this test's own. */
-export async function testApi(t: Test, { projector = true } = {}): Promise<TestApi> {
+export async function testApi(t: Test, options: Options = {}): Promise<TestApi> {
+  const { projector = true, log = createLogger(process.env['TEST_LOG'] ?? 'silent', 'test'), checks = {} } = options
   const folder = await mkdtemp(join(tmpdir(), 'smartcrm-test-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
   const { url: databaseUrl } = await testDatabase(t)
-  const log = pino({ level: process.env['TEST_LOG'] ?? 'silent' })
   const eventStore = await startEventStore({ file: join(folder, 'events.db'), log })
+  t.teardown(eventStore.close)
   const config = { ...readConfig({ SMARTCRM_DATA: folder, SMARTCRM_ADMIN_KEY: adminKey }), databaseUrl, eventStoreUrl: eventStore.url }
   const services = await openServices(config, log)
-  const projecting = projector ? await runProjector(config, log) : null
+  t.teardown(services.close)
+  if (projector) t.teardown((await runProjector(config, log)).close)
   const tables = await watchPosition(services.pool, log)
-  const checks = { projector: async () => ((await isLed(services.pool)) ? null : 'none') }
-  const { server } = await createApp({ services, tables, checks, adminKey, version: '0.0.0', log })
+  t.teardown(tables.close)
+  const { server, setClosing } = await createApp({ services, tables, checks, adminKey, version: '0.0.0', log })
   const url = await server.listen({ host: '127.0.0.1', port: 0 })
-  t.teardown(async () => {
-    await server.close()
-    await tables.close()
-    await projecting?.close()
-    await services.close()
-    await eventStore.close()
-    await rm(folder, { recursive: true, force: true })
-  })
+  t.teardown(() => server.close())
+  const contract = createContract(server.swagger())
 
   const ask: TestApi['ask'] = async (method, path, body, headers = {}) => {
     const response = await fetch(url + path, {
@@ -57,12 +63,16 @@ export async function testApi(t: Test, { projector = true } = {}): Promise<TestA
       ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
     })
     const text = await response.text()
-    return { status: response.status, headers: response.headers, body: text === '' ? null : JSON.parse(text) }
+    const answer = { status: response.status, headers: response.headers, body: text === '' ? null : JSON.parse(text) }
+    contract(method, path, answer)
+    return answer
   }
   return {
     url,
     config,
     services,
+    server,
+    setClosing,
     ask,
     after: (answer, path, headers = {}) =>
       ask('GET', path, undefined, { 'smartcrm-after': answer.headers.get('smartcrm-position') ?? '0.0', prefer: 'wait=20', ...headers }),

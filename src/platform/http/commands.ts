@@ -4,7 +4,7 @@ import canonicalize from 'canonicalize'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Command } from '../decider.ts'
 import { formatPosition, type Position } from '../position.ts'
-import { Invalid } from '../refusal.ts'
+import { type Fault, Invalid } from '../refusal.ts'
 import type { Outcome, Request } from '../runner.ts'
 import { uuidv5 } from '../uuid.ts'
 import { etagOf, idempotencyKey, revisionsOf } from './preconditions.ts'
@@ -27,30 +27,36 @@ const commandHeaders = Type.Object({
   'x-correlation-id': Type.Optional(Type.String({ description: 'A UUID that goes with every event that follows from this.' })),
 })
 
-const answerHeaders = {
-  ETag: { type: 'string', description: 'The revision, a dot and a digest of the answer.' },
+export const positionHeader = {
   'SmartCRM-Position': { type: 'string', description: 'Send it back with a query as SmartCRM-After, and the answer has seen this.' },
 }
+const answerHeaders = { ETag: { type: 'string', description: 'The revision, a dot and a digest of the answer.' }, ...positionHeader }
 
-/** The schema of a command's headers and answers; the same for all of them. */
-export const commandSchema = (answers: Record<string, object>) => ({
+/** The schema of a command's headers and answers; the same for all of them. @param headers of the answers that are none of a problem */
+export const commandSchema = (answers: Record<string, object>, headers: object = answerHeaders) => ({
   headers: { ...commandHeaders, additionalProperties: true },
   response: {
-    ...Object.fromEntries(Object.entries(answers).map(([status, schema]) => [status, { ...schema, headers: answerHeaders }])),
+    ...Object.fromEntries(Object.entries(answers).map(([status, schema]) => [status, { ...schema, headers }])),
     default: { description: 'A problem document.', content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } } },
   },
 })
 
-/** What makes a repeat of this request recognisable, and who asks. @param secret keys the HMAC of the request */
-export function requestOf(request: FastifyRequest, secret: Buffer): Request {
-  const { caller, correlationId, method, routeOptions, url, body, headers } = request
+/**
+ * What makes a repeat of this request recognisable, and who asks.
+ * @param secret keys the HMAC of the request
+ * @param body what must be the same in a repeat
+ */
+export function requestOf(request: FastifyRequest, secret: Buffer, body: unknown = request.body): Request {
+  const { caller, method, routeOptions, url, headers } = request
   const key = idempotencyKey(headers['idempotency-key'])
   const commandId = uuidv5(JSON.stringify([caller.actor, method, routeOptions.url, key ?? `random ${request.id}`]), COMMANDS)
+  // The log line says it too.
+  request.correlationId ??= commandId
   return {
     actor: caller.actor,
     commandId,
     request: digest(secret, method, url.split('?')[0]!, body),
-    correlationId: correlationId ?? commandId,
+    correlationId: request.correlationId,
     fresh: key === undefined,
     ifMatch: revisionsOf(headers['if-match']),
   }
@@ -87,6 +93,7 @@ export function commandRoute(app: FastifyInstance, command: Command, view: View,
       operationId,
       summary,
       tags: [`${decider.category}s`],
+      ...(method === 'PATCH' && { consumes: ['application/json', 'application/merge-patch+json'] }),
       params: pathSchema(path),
       ...(hasBody && { body: command.body }),
       ...commandSchema(
@@ -117,8 +124,10 @@ export function commandRoute(app: FastifyInstance, command: Command, view: View,
   })
 }
 
-const emptyBody = (body: unknown) =>
-  Object.keys((body ?? {}) as object).map((field) => ({ path: `/${field}`, message: 'is not a known field: this takes no body' }))
+function emptyBody(body: unknown): Fault[] {
+  if (typeof body !== 'object' || Array.isArray(body)) return body === undefined ? [] : [{ path: '', message: 'must be empty, or {}' }]
+  return Object.keys(body ?? {}).map((field) => ({ path: `/${field}`, message: 'is not a known field: this takes no body' }))
+}
 
 /** The parameters in a path template: ids are UUIDs, an address is text. */
 export function pathSchema(path: string) {

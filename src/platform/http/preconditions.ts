@@ -25,8 +25,12 @@ const MAX_WAIT_SECONDS = 30
 
 /** How long `Prefer: wait=N` (RFC 7240 §4.3) lets an answer take, in seconds: 5 unless it says, 30 at most. */
 export function waitSeconds(prefer: string | undefined): number {
-  const match = /(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])/i.exec(prefer ?? '')
-  return match ? Math.min(Number(match[1]), MAX_WAIT_SECONDS) : 5
+  // Preferences are parted by commas, except within quotes; of those with one name the first counts.
+  for (const preference of prefer?.match(/(?:[^",]|"(?:[^"\\]|\\.)*")+/g) ?? []) {
+    const [, seconds] = /^\s*wait\s*=\s*"?(\d+)"?\s*(?:;|$)/i.exec(preference) ?? []
+    if (seconds) return Math.min(Number(seconds), MAX_WAIT_SECONDS)
+  }
+  return 5
 }
 
 /** `Idempotency-Key` as it was sent, or undefined. @throws Invalid when it is blank, longer than 255 characters or not printable ASCII */

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Problem } from '../../../schema/problem.ts'
 import { AppendTooLarge } from '../event-store.ts'
@@ -21,14 +22,39 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof Invalid) return problem(400, 'invalid-request', wrong(error.faults.length), { errors: error.faults })
   if (error instanceof Unavailable) return problem(503, 'unavailable', `${error.message} Try again.`)
   if (error instanceof AppendTooLarge) return problem(413, 'too-large', `${error.message} Send less at once.`)
-  const { statusCode, code, message, validation, validationContext } = error as FastifyError
+  const { statusCode, message, validation, validationContext } = error as FastifyError
   if (validation) return problemOf(new Invalid(faultsOf(validation, validationContext === 'body' ? '' : `/${validationContext}`)))
-  // Fastify's own refusals (a body that is no JSON, too large, of an unknown type) say what is wrong in words fit for the caller.
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
-    return problem(statusCode, code?.startsWith('FST_ERR_') ? code.slice(8).toLowerCase().replaceAll('_', '-') : 'invalid-request', message)
-  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return malformed(statusCode, message)
   if (isConnectionFault(error)) return problem(503, 'unavailable', 'The database cannot be reached. Try again.')
   return problem(500, 'internal-error', 'Something went wrong that should not have. It was logged under this instance.')
+}
+
+/** What is refused before a route sees it: in our own names, lest those of the framework become part of the API. */
+function malformed(status: number, message: string): Problem {
+  const [code, detail] = refusals[status] ?? ['malformed-request', message]
+  return problem(status, code, detail)
+}
+
+const refusals: Readonly<Record<number, readonly [code: string, detail: string]>> = {
+  408: ['request-timeout', 'The request was not complete in time.'],
+  413: ['body-too-large', 'The body is too large: 1 MiB at most, and 16 MiB for a batch.'],
+  414: ['address-too-long', 'A part of the address is too long.'],
+  415: ['unsupported-media-type', 'Send the body as application/json, or a patch as application/merge-patch+json.'],
+  431: ['header-too-large', 'Address and headers together are too large: 16 KiB at most.'],
+}
+
+/** Answers what Node could not read as a request. */
+export function handleClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400
+  const body = JSON.stringify(malformed(status, 'This is no HTTP request that can be read.'))
+  const head = [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/problem+json',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
 const wrong = (count: number) => (count === 1 ? 'One thing is wrong with the request.' : `${count} things are wrong with the request.`)

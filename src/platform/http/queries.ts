@@ -6,12 +6,13 @@ import { formatPosition, type Position, parsePosition } from '../position.ts'
 import type { QueryEndpoint } from '../projection.ts'
 import { Invalid, Refused, Unavailable } from '../refusal.ts'
 import { etagOf, matchesNone, waitSeconds } from './preconditions.ts'
+import { closing } from './server.ts'
 
 /** What is known of how far the read tables have come. */
 export type Tables = {
   current(): Position | null
-  /** False when they have not come that far within the time. */
-  waitFor(position: Position, timeoutMs: number): Promise<boolean>
+  /** False when they have not come that far within the time, or before the signal aborted. */
+  waitFor(position: Position, timeoutMs: number, signal: AbortSignal): Promise<boolean>
 }
 
 const queryHeaders = Type.Object(
@@ -69,24 +70,24 @@ export function sendCacheable(request: FastifyRequest, reply: FastifyReply, foun
 }
 
 /** Nothing waits without a bound: a wait that cannot be met answers 503 in its time. */
-async function waitForTables({ headers }: FastifyRequest, reply: FastifyReply, tables: Tables): Promise<void> {
+async function waitForTables({ headers, server }: FastifyRequest, reply: FastifyReply, tables: Tables): Promise<void> {
   const after = headers['smartcrm-after']
   if (after === undefined) return
   const position = typeof after === 'string' ? parsePosition(after) : null
   if (!position) throw new Invalid([{ path: '/headers/smartcrm-after', message: 'must be a SmartCRM-Position, like 8471.8471' }])
   const seconds = waitSeconds(headers['prefer'] as string | undefined)
   if (headers['prefer']) reply.header('preference-applied', `wait=${seconds}`)
-  if (!(await tables.waitFor(position, seconds * 1000))) {
+  if (!(await tables.waitFor(position, seconds * 1000, server.closing))) {
+    if (server.closing.aborted) throw closing()
     throw new Unavailable(`The read tables have not come as far as ${after} within ${seconds} s.`, { retryAfterSeconds: 1 })
   }
 }
 
-/** The address of the next page, relative to the host (RFC 8288). */
+/** The address of the next page, relative to the host (RFC 8288), whatever host the request named. */
 function nextLink(request: FastifyRequest, found: unknown): string | null {
   const { nextCursor } = found as { nextCursor?: unknown }
   if (typeof nextCursor !== 'string') return null
-  const [path, search] = request.url.split('?')
-  const query = new URLSearchParams(search)
-  query.set('cursor', nextCursor)
-  return `${path}?${query}`
+  const { pathname, searchParams } = new URL(request.url, 'http://localhost')
+  searchParams.set('cursor', nextCursor)
+  return `${pathname}?${searchParams}`
 }

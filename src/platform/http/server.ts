@@ -3,9 +3,10 @@ import Fastify, { type FastifyInstance, type FastifyRequest, LogController } fro
 import { Problem } from '../../../schema/problem.ts'
 import type { ApiKeys, Caller } from '../api-keys.ts'
 import type { Logger } from '../log.ts'
-import { Invalid, Refused } from '../refusal.ts'
+import { Invalid, Refused, Unavailable } from '../refusal.ts'
+import { allowedMethods } from './allowed-methods.ts'
 import { parseJson } from './json.ts'
-import { handleError } from './problem.ts'
+import { handleClientError, handleError } from './problem.ts'
 import { compileValidator } from './validation.ts'
 
 declare module 'fastify' {
@@ -14,13 +15,21 @@ declare module 'fastify' {
     /** Names everything that follows from this request, across processes. Undefined where the caller gave none. */
     correlationId: string | undefined
   }
+  interface FastifyInstance {
+    /** Aborts when the server is to end: what waits, waits no longer. */
+    closing: AbortSignal
+  }
   interface FastifyContextConfig {
     /** No key is asked for. */
     open?: boolean
+    /** A field of the body whose values the route checks each by itself. */
+    apart?: string
   }
 }
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
+export const closing = () => new Unavailable('The service is ending, or being started again.', { retryAfterSeconds: 1 })
 
 /** A Fastify server with what holds for every route: a key, problem documents, strict bodies, one log line a request without a secret in it. */
 export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
@@ -31,17 +40,25 @@ export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
     genReqId: () => randomUUID(),
     requestIdHeader: false,
     forceCloseConnections: 'idle',
-    return503OnClosing: true,
+    // Our own hook below does, with a problem document.
+    return503OnClosing: false,
     bodyLimit: 1024 * 1024,
     routerOptions: { maxParamLength: 500 },
     // A path that cannot be decoded, or a request that is no HTTP, is answered like any other wrong one.
     frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
+    clientErrorHandler: handleClientError,
   }) as unknown as FastifyInstance
   app.setValidatorCompiler(compileValidator)
   // Answers are what our own code makes of our own tables: they are checked by tests, not filtered at run time.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))
   app.setErrorHandler(handleError)
-  app.setNotFoundHandler(() => {
+  const allowed = allowedMethods(app)
+  app.setNotFoundHandler((request, reply) => {
+    const methods = allowed(request.url)
+    if (methods.length > 0) {
+      reply.header('allow', methods.join(', '))
+      throw new Refused('method-not-allowed', `This address takes ${methods.join(', ')}.`, 405)
+    }
     throw new Refused('not-found', 'There is nothing at this address. See /reference for what there is.', 404)
   })
   app.addSchema(Problem)
@@ -49,14 +66,18 @@ export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
   app.addContentTypeParser(
     ['application/json', 'application/merge-patch+json'],
     { parseAs: 'string' },
-    async (_request: FastifyRequest, body: string) => parseJson(body),
+    async (request: FastifyRequest, body: string) => parseJson(body, request.routeOptions.config.apart),
   )
 
   app.decorateRequest('caller')
   app.decorateRequest('correlationId', undefined)
+  const ending = new AbortController()
+  app.decorate('closing', ending.signal)
+  app.addHook('preClose', async () => ending.abort())
   app.addHook('onRequest', async (request, reply) => {
-    request.correlationId = correlationIdOf(request)
     reply.header('x-request-id', request.id)
+    if (ending.signal.aborted) throw closing()
+    request.correlationId = correlationIdOf(request)
     if (request.routeOptions.config.open) return
     const [, key] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? []
     const caller = key ? await keys.caller(key) : null
@@ -67,9 +88,17 @@ export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
     const { method, correlationId, routeOptions, params } = request
     // The route's template, not the address: addresses carry e-mail addresses and search words.
     const route = routeOptions.url ?? '(none)'
-    const id = (params as { id?: string } | undefined)?.id
+    const { id } = (params ?? {}) as { id?: string }
     request.log.info(
-      { method, route, id, status: reply.statusCode, ms: Math.round(reply.elapsedTime), correlationId, actor: request.caller?.actor },
+      {
+        method,
+        route,
+        id: id && UUID.test(id) ? id : undefined,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+        correlationId,
+        actor: request.caller?.actor,
+      },
       'request',
     )
   })

@@ -19,21 +19,30 @@ export function checker(schema: object): (value: unknown) => Fault[] {
   return (value) => (validate(value) ? [] : faultsOf(validate.errors ?? [], ''))
 }
 
-/** The validator's errors as faults: one a place, in words. @param under a JSON Pointer that goes before each path */
-export function faultsOf(errors: readonly (ErrorObject | FastifySchemaValidationError)[], under: string): Fault[] {
-  const unions = errors.filter(({ keyword }) => keyword === 'anyOf')
-  const alternatives = (union: { schemaPath: string }) =>
-    errors.filter((error) => error !== union && error.schemaPath.startsWith(`${union.schemaPath}/`))
-  const inside = new Set(unions.flatMap(alternatives))
-  return errors
-    .filter((error) => !inside.has(error))
-    .map((error) => {
-      const message = error.keyword === 'anyOf' ? oneOf(alternatives(error)) : words(error)
-      return { path: `${under}${error.instancePath}${pointerTail(error)}`, message }
-    })
-}
-
 type AnyError = ErrorObject | FastifySchemaValidationError
+
+/** What comes next takes time by the square of their number, and a hostile body has a million faults. */
+const MAX_ERRORS = 1_000
+export const MAX_FAULTS = 100
+
+/** The validator's errors as faults: one a place, in words, the first hundred. @param under a JSON Pointer that goes before each path */
+export function faultsOf(all: readonly AnyError[], under: string): Fault[] {
+  const errors = all.slice(0, MAX_ERRORS)
+  const unions = errors.filter(({ keyword }) => keyword === 'anyOf')
+  const alternatives = (union: AnyError) =>
+    errors.filter(
+      ({ schemaPath, instancePath }) => schemaPath.startsWith(`${union.schemaPath}/`) && instancePath.startsWith(union.instancePath),
+    )
+  const inside = new Set(unions.flatMap(alternatives))
+  const messages = new Map<string, string>()
+  for (const error of errors) {
+    const path = `${under}${error.instancePath}${pointerTail(error)}`
+    if (!inside.has(error) && !messages.has(path)) {
+      messages.set(path, error.keyword === 'anyOf' ? oneOf(alternatives(error)) : words(error))
+    }
+  }
+  return [...messages].slice(0, MAX_FAULTS).map(([path, message]) => ({ path, message }))
+}
 
 function pointerTail({ keyword, params }: AnyError): string {
   const name =
@@ -46,6 +55,8 @@ function words({ keyword, params, message }: AnyError): string {
   if (keyword === 'additionalProperties') return 'is not a known field'
   if (keyword === 'pattern' && params['pattern'] === '\\S') return 'must not be blank'
   if (keyword === 'pattern' && String(params['pattern']).startsWith('^[0-9a-f]{8}-')) return 'must be a UUID in lower case'
+  if (keyword === 'pattern' && String(params['pattern']).startsWith('^[0-9]{1,19}')) return 'must be a position, like 8471.8471'
+  if (keyword === 'format' && params['format'] === 'date-time') return 'must be a time with its zone, like 2026-03-01T09:30:00Z'
   if (keyword === 'minLength' && params['limit'] === 1) return 'must not be empty'
   return message ?? 'is wrong'
 }

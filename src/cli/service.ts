@@ -85,7 +85,8 @@ async function attempt({ url, key }: Service, { method, path, headers, body }: R
     if (name === 'TimeoutError') return `no answer within ${REQUEST_TIMEOUT_SECONDS} seconds`
     if (cause?.code === 'ENOTFOUND') throw new ServiceError(`There is no machine by the name in ${url}. Check SMARTCRM_URL.`, true)
     if (!cause) throw error
-    return cause.code === 'ECONNREFUSED' ? 'connection refused' : (cause.code ?? cause.message ?? 'connection lost')
+    if (cause.code === 'ECONNREFUSED') return 'connection refused'
+    return `connection lost (${cause.code ?? cause.message})`
   }
 }
 

@@ -78,7 +78,7 @@ function statusOf(result: Refused, identifier: Buffer, expected: Expected) {
       return status(STATUS.invalidArgument, result.message, details, 'event_store.client.BadRequest')
     }
     case 'not-kept':
-      return status(STATUS.unavailable, result.message, new emptyMessages.Empty(), 'google.protobuf.Empty')
+      return status(STATUS.resourceExhausted, result.message, new emptyMessages.Empty(), 'google.protobuf.Empty')
   }
 }
 
@@ -136,7 +136,8 @@ export function failureOf(result: Refused, stream: string, expected: Expected, o
     case 'bad-request':
       return { code: STATUS.invalidArgument, message: result.message }
     case 'not-kept':
-      return { code: STATUS.unavailable, message: result.message }
+      // Not "unavailable": at that the official client closes its channel, and what it sends meanwhile stays pending for ever.
+      return { code: STATUS.resourceExhausted, message: result.message }
   }
 }
 

@@ -179,7 +179,7 @@ export function openLog(options: { file: string; log?: Logger; fault?: Fault }):
       queue.push(operation)
       schedule()
     },
-    forgetStreams: streams.forget,
+    forgetStreams: streams.forgetStreams,
     onCommit: (listener) => void listeners.push(listener),
     trouble: () => trouble?.message,
     async close() {

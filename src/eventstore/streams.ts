@@ -16,7 +16,9 @@ export type Streams = {
   register(stream: Stream): void
   /** The event is written (its transaction may still fail). */
   written(stream: Stream, id: string, revision: number): void
-  /** Everything is read again from the file: after a rollback, and for who changed the file beside the log. */
+  /** Streams are read again from the file: for who changed it beside the log. */
+  forgetStreams(): void
+  /** Everything is read again from the file: after a rollback. */
   forget(): void
   /** Makes room, where nobody holds a stream. */
   trim(): void
@@ -87,6 +89,7 @@ export function createStreams(database: DatabaseSync): Streams {
       }
       if (recentIds) remember(recentIds, id, to.name, revision)
     },
+    forgetStreams: () => known.clear(),
     forget() {
       known.clear()
       recentIds = undefined

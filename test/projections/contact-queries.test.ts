@@ -86,6 +86,7 @@ t.test('filters keep what they say', async (t) => {
     [{ createdBefore: minute(1) }, ['Ada King']],
     [{ createdBefore: '2026-03-01T01:01:00+01:00' }, ['Ada King']],
     [{ updatedAfter: minute(3) }, ['Ada King']],
+    [{ updatedAfter: minute(4), archived: 'any' }, []],
     [{ updatedAfter: minute(2), archived: 'any', sort: 'updatedAt' }, ['Cyd', 'Ada King']],
   ] as [Record<string, unknown>, string[]][]) {
     t.same(await names(query), expected, JSON.stringify(query))

@@ -26,10 +26,10 @@ const email: Method = { id: idOf('email'), type: 'email', value: 'Ada@Example.co
 const phone: Method = { id: idOf('phone'), type: 'phone', value: '+442079460123', raw: '020 7946 0123' }
 const website: Method = { id: idOf('website'), type: 'url', value: 'https://ada.example' }
 
-/** Two contacts alike but for their names, so that what is meant for one and reaches both is seen. */
+/** Two contacts alike but for their names and the order of their methods, so that what is meant for one and reaches both is seen. */
 const created = [
   ContactCreated({ contactId: ada, name: 'Ada Lovelace', company: 'Engines', methods: [email, phone] }),
-  ContactCreated({ contactId: bob, name: 'Bob Babbage', company: 'Engines', methods: [email, phone] }),
+  ContactCreated({ contactId: bob, name: 'Bob Babbage', company: 'Engines', methods: [phone, email] }),
 ]
 const adaCreated: Contact = {
   id: ada,
@@ -41,7 +41,14 @@ const adaCreated: Contact = {
   updatedAt: minute(0),
   revision: 0,
 }
-const bobCreated: Contact = { ...adaCreated, id: bob, name: 'Bob Babbage', createdAt: minute(1), updatedAt: minute(1) }
+const bobCreated: Contact = {
+  ...adaCreated,
+  id: bob,
+  name: 'Bob Babbage',
+  methods: [phone, email],
+  createdAt: minute(1),
+  updatedAt: minute(1),
+}
 
 const getContact = queries.find(({ operationId }) => operationId === 'getContact')!
 

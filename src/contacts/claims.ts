@@ -10,8 +10,10 @@ import { fold, type Guard, headOf } from '../platform/runner.ts'
 import { addressesOf, contact } from './contact.ts'
 
 const { AddressClaimed, AddressReleased } = claimEvents
-/** For how long a claim keeps others off before its owner's stream holds the address. */
+/** For how long a claim keeps others off before its owner's stream holds the address. Processes' clocks must agree to within a few seconds. */
 const HOLD_MS = 30_000
+/** For how long a command that repeats itself relies on the claim that it made before: HOLD_MS less what it then still takes. */
+const RELIED_ON_MS = 5_000
 const TRIES = 5
 
 type Claim = { holder: null } | { holder: string; commandId: string }
@@ -27,8 +29,12 @@ export const claim = decider<Claim, typeof claimEvents>(
 )
 
 export type Claims = Guard & {
-  /** The contact that has this address (in its normal form), or null. @throws Unavailable */
-  ownerOf(address: string): Promise<string | null>
+  /**
+   * The contact that has one of these addresses (in their normal form; the first that is taken decides), or null.
+   * @param commandId of a command that may be a repeat: then the contact that it was carried out on, even if the addresses have moved on since
+   * @throws Unavailable
+   */
+  contactOf(addresses: readonly string[], commandId?: string): Promise<string | null>
 }
 
 /**
@@ -73,13 +79,22 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
         const ageMs = Date.parse(cause.at) - Date.parse(events.at(-1)!.meta.at)
         const fulfilled = await holds(state.holder, address)
         if (state.holder === contactId && fulfilled) return null
+        // The same command, sent several times at once: they would take the claim from each other in turn.
+        if (state.holder === contactId && state.commandId === cause.commandId && ageMs >= 0 && ageMs < RELIED_ON_MS) return null
         if (state.holder !== contactId && (fulfilled || ageMs < HOLD_MS)) throw taken(address, state.holder, fulfilled, ageMs)
       }
       return AddressClaimed({ contactId, commandId: cause.commandId })
     })
 
   const release = (address: string, contactId: string, cause: Cause) =>
-    write(address, cause, false, async (events) => (stateOf(events).holder === contactId ? AddressReleased({ contactId }) : null))
+    write(address, cause, false, async (events) => {
+      const state = stateOf(events)
+      if (state.holder !== contactId) return null
+      // Read after the claim. Another command may be adding the address again: its claim is one whose command is not in the stream yet.
+      const owner = await load(`contact-${contactId}`)
+      const used = owner.some(({ meta }) => meta.commandId === state.commandId)
+      return used && !addressesOf(fold(contact, owner)).includes(address) ? AddressReleased({ contactId }) : null
+    })
 
   return {
     // Well below HOLD_MS: what is left is for the append itself.
@@ -87,20 +102,36 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
     async before(events, { id }, cause) {
       for (const address of taking(events)) await take(address, id, cause)
     },
+    /** A release that fails harms nobody: a claim that its owner's stream does not hold can be taken over. So it never fails the command. */
     async after(events, { id }, cause) {
       if (!events.some(({ type }) => type === 'ContactMethodRemoved')) return
-      const before = fold(
-        contact,
-        (await load(`contact-${id}`)).filter(({ meta }) => meta.commandId !== cause.commandId),
-      )
-      for (const address of addressesOf(before)) {
-        // A release that fails harms nobody: a claim that its owner's stream does not hold can be taken over.
-        if (!(await holds(id, address))) await release(address, id, cause).catch(() => {})
-      }
+      try {
+        const stream = await load(`contact-${id}`)
+        const before = fold(
+          contact,
+          stream.filter(({ meta }) => meta.commandId !== cause.commandId),
+        )
+        const kept = addressesOf(fold(contact, stream))
+        for (const address of addressesOf(before)) if (!kept.includes(address)) await release(address, id, cause)
+      } catch {}
     },
-    async ownerOf(address) {
-      const { holder } = stateOf(await load(streamOf(address)))
-      return holder !== null && (await holds(holder, address)) ? holder : null
+    async contactOf(addresses, commandId) {
+      const claims = await Promise.all(addresses.map((address) => load(streamOf(address))))
+      const loaded = new Map<string, Promise<RecordedEvent[]>>()
+      const eventsOf = (id: string) => {
+        const events = loaded.get(id) ?? load(`contact-${id}`)
+        loaded.set(id, events)
+        return events
+      }
+      if (commandId !== undefined) {
+        const holders = new Set(claims.flat().map(({ data }) => (data as ClaimEvent['data']).contactId))
+        for (const id of holders) if ((await eventsOf(id)).some(({ meta }) => meta.commandId === commandId)) return id
+      }
+      for (const [index, address] of addresses.entries()) {
+        const { holder } = stateOf(claims[index]!)
+        if (holder !== null && addressesOf(fold(contact, await eventsOf(holder))).includes(address)) return holder
+      }
+      return null
     },
   }
 }

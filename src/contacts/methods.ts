@@ -10,15 +10,20 @@ export type MethodInput = { readonly type: MethodType; readonly value: string; r
 /**
  * The normal form of an e-mail address, by which one owner is found for it; null when it is no address (RFC 5322 addr-spec, lengths of RFC 5321 §4.5.3.1).
  * The whole address is lower-cased: no provider of note tells mailboxes apart by case. Dots and +tags stay: whether they matter is the provider's own rule.
+ * Quoted local parts and IP addresses for a domain are refused: whoever writes one means something else.
  */
 export function normalizeEmail(text: string): string | null {
   const written = text.trim().normalize('NFC')
   const parsed = addresses.parseOneAddress({ input: written, rfc6532: true, rejectTLD: false })
-  if (parsed?.type !== 'mailbox' || parsed.address !== written || written.length > 254) return null
+  if (parsed?.type !== 'mailbox' || parsed.address !== written || MAX_BYTES < bytes(written)) return null
   const domain = domainToASCII(parsed.domain)
-  if (parsed.local.length > 64 || !/^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}$/.test(domain)) return null
-  return `${parsed.local.toLowerCase()}@${domain}`
+  if (bytes(parsed.local) > 64 || !/^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$/.test(domain)) return null
+  const normalized = `${parsed.local.toLowerCase()}@${domain}`
+  return bytes(normalized) > MAX_BYTES ? null : normalized
 }
+
+const MAX_BYTES = 254
+const bytes = (text: string) => Buffer.byteLength(text)
 
 /** A given method in the form in which it is kept. An e-mail address must have been checked before. */
 export function toMethod(id: string, { type, value, label }: MethodInput): Method {
@@ -33,8 +38,11 @@ export function toMethod(id: string, { type, value, label }: MethodInput): Metho
 }
 
 /** Two methods are the same way to reach somebody when this is the same, whatever their labels. */
-export const sameness = ({ type, value, normalized }: Pick<Method, 'type' | 'value' | 'normalized'>): string =>
-  `${type}:${normalized ?? value}`
+export const sameness = ({ type, value, normalized, raw }: Pick<Method, 'type' | 'value' | 'normalized' | 'raw'>): string => {
+  // E.164 knows no extensions, but two of them ring at two people.
+  const extension = type === 'phone' ? parsePhoneNumberFromString(raw ?? value)?.ext : undefined
+  return `${type}:${normalized ?? value}${extension ? `;ext=${extension}` : ''}`
+}
 
 /** The given methods, each way to reach somebody once, without those that are there already. Ids are made in order, from `firstIndex` on. */
 export function newMethods(

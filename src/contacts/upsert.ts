@@ -5,35 +5,30 @@ import type { Claims } from './claims.ts'
 import { type ContactInput, createContact, upsertContact } from './contact.ts'
 import { normalizeEmail } from './methods.ts'
 
-const TRIES = 3
+const TRIES = 6
 
 /**
  * Updates the contact that has one of the input's e-mail addresses (or its id), or creates one.
- * Between looking and claiming another may have claimed the address: then it is looked up again.
+ * Between looking and claiming another may have claimed the address: then it is looked up again, when that one has had a moment to make good its claim.
+ * A repeat is about the contact of the first time, also when the addresses have moved on since.
  * @throws Refused when the addresses belong to different contacts, or the contact is archived
  */
 export async function upsert(runner: Runner, claims: Claims, { id, ...body }: ContactInput, request: Request): Promise<Outcome> {
   const addresses = (body.methods ?? []).flatMap(({ type, value }) => (type === 'email' ? (normalizeEmail(value) ?? []) : []))
   for (let attempt = 1; ; attempt += 1) {
-    const target = id ?? (await firstOwner(claims, addresses))
+    const target = id ?? (await claims.contactOf(addresses, request.fresh ? undefined : request.commandId))
     try {
       return await runner.execute(upsertContact, body, target ? { id: target } : {}, {
         ...request,
         fresh: request.fresh === true && !target,
       })
     } catch (error) {
-      const again = error instanceof Refused && error.code === 'address-taken' && !target && error.retryAfterSeconds === undefined
+      const again = error instanceof Refused && error.code === 'address-taken' && !target
       if (!again || attempt === TRIES) throw error
+      if (error.retryAfterSeconds !== undefined)
+        await new Promise((resolve) => setTimeout(resolve, (0.5 + Math.random()) * 20 * 2 ** attempt))
     }
   }
-}
-
-async function firstOwner(claims: Claims, addresses: readonly string[]): Promise<string | undefined> {
-  for (const address of addresses) {
-    const owner = await claims.ownerOf(address)
-    if (owner) return owner
-  }
-  return undefined
 }
 
 /** Creates, and nothing else: a taken address or id is refused. */

@@ -94,13 +94,15 @@ export function createCodec(
     },
 
     async decode(events) {
+      // Before anything else, or else a changed key id would pass for a key that is not to be had.
+      for (const event of events) if (types[event.type] || isOurs(event.metadata)) checkHash(event)
       const known = events.filter(({ type }) => types[type])
-      const keys = await vault.keys(known.flatMap(({ metadata }) => (metadata as Metadata | undefined)?.key ?? []))
+      const keys = await vault.keys(known.flatMap(({ metadata }) => (metadata as Metadata).key ?? []))
       return events.map((event) => {
         const type = types[event.type]
         const { metadata, ...rest } = event
-        if (!type) return { ...rest, meta: (metadata ?? {}) as Metadata, erased: false, known: false }
-        const meta = checkedMetadata(event)
+        const meta = (metadata ?? {}) as Metadata
+        if (!type) return { ...rest, meta, erased: false, known: false }
         const key = meta.key === null ? undefined : keys.get(meta.key)
         const erased = key === null && type.personal.length > 0
         const unsealed = erased || !key ? event.data : unsealPersonal(event, key)
@@ -134,12 +136,15 @@ function unsealPersonal(event: StoredEvent, key: Buffer): unknown {
   }
 }
 
-function checkedMetadata(event: StoredEvent): Metadata {
-  const metadata = event.metadata as Metadata | undefined
-  if (typeof metadata?.hash !== 'string' || typeof metadata.v !== 'number') throw new Corrupt(event, 'its metadata is not ours')
-  const { hash, ...others } = metadata
+/** Other applications may share the log. With all of these fields it is an event of ours, whatever its type says. */
+const OURS = ['v', 'at', 'actor', 'commandId', 'request', '$correlationId', '$causationId', 'key', 'prev', 'hash'] as const
+const isOurs = (metadata: unknown): boolean =>
+  typeof metadata === 'object' && metadata !== null && OURS.every((field) => Object.hasOwn(metadata, field))
+
+function checkHash(event: StoredEvent): void {
+  if (!isOurs(event.metadata)) throw new Corrupt(event, 'its metadata is not ours')
+  const { hash, ...others } = event.metadata as Metadata
   if (hashOf(event, others) !== hash) throw new Corrupt(event, 'its hash does not match what it says')
-  return metadata
 }
 
 function upcast(event: StoredEvent, type: AnyEventType, version: number, data: unknown, upcasters: Upcasters): unknown {

@@ -59,16 +59,45 @@ export type EventStore = {
 
 const TRY_MS = 3_000
 const TIMEOUT_MS = 8_000
+const READ_TRIES = 3
 
-/** @param url `esdb://…`; connecting happens on first use, so this never fails for a server that is away */
-export function openEventStore(url: string, log: Logger): EventStore {
-  let client = EventStoreDBClient.connectionString(url)
+/**
+ * @param url `esdb://…`; connecting happens on first use, so this never fails for a server that is away
+ * @param silenceMs for how long a subscription may say nothing; more than the heartbeat's interval
+ */
+export function openEventStore(url: string, log: Logger, silenceMs?: number): EventStore {
+  let opened = 0
+  let client = openClient(url, opened)
+  let closed = false
 
-  const call = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
-    try {
-      return await work()
-    } catch (cause) {
-      throw new Unavailable(`The event store cannot be reached (${what}).`, { cause })
+  /**
+   * What was asked of this client was not answered in time, so its connection is not to be trusted. It is never disposed of while others use it:
+   * that would end their reads as if there were nothing more to read.
+   */
+  const replace = (used: EventStoreDBClient) => {
+    if (used !== client || closed) return
+    opened += 1
+    client = openClient(url, opened)
+    closeChannel(used)
+  }
+
+  /** For what may be tried again without harm. A connection that was cut is only noticed by its next use. */
+  const call = async <T>(what: string, work: (client: EventStoreDBClient) => Promise<T>): Promise<T> => {
+    const endsAt = performance.now() + TIMEOUT_MS
+    for (let attempt = 1; ; attempt += 1) {
+      const used = client
+      try {
+        if (closed) throw new Error('it was closed')
+        const result = await within(endsAt - performance.now(), work(used))
+        if (closed) throw new Error('it was closed meanwhile')
+        return result
+      } catch (cause) {
+        const cut = used !== client || isCut(cause)
+        if (!cut && !isAnswer(cause)) replace(used)
+        const again = cut && !closed && attempt < READ_TRIES && performance.now() < endsAt
+        if (!again) throw new Unavailable(`The event store cannot be reached (${what}).`, { cause })
+        await sleep(Math.random() * 50 * 2 ** attempt)
+      }
     }
   }
 
@@ -84,31 +113,20 @@ export function openEventStore(url: string, log: Logger): EventStore {
   }
 
   const deadline = TIMEOUT_MS
-  const readStream = (stream: string) => call('read', () => read(client.readStream(stream, { deadline })))
+  const readStream = (stream: string) => call('read', (client) => read(client.readStream(stream, { deadline })))
 
-  /** A batch append ignores its deadline and shares one connection: after a timeout that connection is not to be trusted any more. */
   const appendOnce = async (stream: string, expectedRevision: number, events: readonly EncodedEvent[], timeoutMs: number) => {
     const used = client
     const messages = events.map(({ id, type, data, metadata }) => jsonEvent({ id, type, data: data as JSONType, metadata }))
-    const appended = used.appendToStream(stream, messages, {
-      expectedRevision: expectedRevision === -1 ? NO_STREAM : BigInt(expectedRevision),
-      deadline: timeoutMs,
-    })
-    let timer: NodeJS.Timeout | undefined
-    const timeout = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
-    })
     try {
-      return (await Promise.race([appended, timeout])).position ?? null
+      const appended = used.appendToStream(stream, messages, {
+        expectedRevision: expectedRevision === -1 ? NO_STREAM : BigInt(expectedRevision),
+        deadline: timeoutMs,
+      })
+      return (await within(timeoutMs, appended)).position ?? null
     } catch (error) {
-      appended.catch(() => {})
-      if (!isAnswer(error) && used === client) {
-        client = EventStoreDBClient.connectionString(url)
-        used.dispose().catch(() => {})
-      }
+      if (!isAnswer(error)) replace(used)
       throw error
-    } finally {
-      clearTimeout(timer)
     }
   }
 
@@ -126,7 +144,7 @@ export function openEventStore(url: string, log: Logger): EventStore {
       let unknown: unknown
       for (let attempt = 0; ; attempt += 1) {
         const left = endsAt - performance.now()
-        if (left <= 0) throw new Unavailable('The event store did not say whether it took the events.', { cause: unknown })
+        if (left <= 0 || closed) throw new Unavailable('The event store did not say whether it took the events.', { cause: unknown })
         try {
           return await appendOnce(stream, expectedRevision, events, Math.min(TRY_MS, left))
         } catch (error) {
@@ -148,26 +166,64 @@ export function openEventStore(url: string, log: Logger): EventStore {
 
     readStream,
     async readLast(stream) {
-      const [last] = await call('read', () =>
+      const [last] = await call('read', (client) =>
         read(client.readStream(stream, { direction: BACKWARDS, fromRevision: END, maxCount: 1, deadline })),
       )
       return last ?? null
     },
     readAll: (after, limit) =>
-      call('read', async () => {
+      call('read', async (client) => {
         // The server's start is inclusive, ours is not.
         const events = await read(client.readAll({ fromPosition: after ?? START, maxCount: after ? limit + 1 : limit, deadline }))
         return after ? events.filter(({ position }) => comparePositions(position, after) > 0).slice(0, limit) : events
       }),
     end: () =>
-      call('read', async () => {
+      call('read', async (client) => {
         const [last] = await read(client.readAll({ direction: BACKWARDS, fromPosition: END, maxCount: 1, deadline }))
         return last?.position ?? null
       }),
-    subscribe: ({ after, signal }) => subscription(connect, after, signal, log),
+    subscribe: ({ after, signal }) => subscription(connect, after, signal, log, silenceMs),
     keepNewest: (stream, count) =>
-      call('metadata', () => client.setStreamMetadata(stream, { maxCount: count }, { deadline }).then(() => {})),
-    close: () => client.dispose(),
+      call('metadata', (client) => client.setStreamMetadata(stream, { maxCount: count }, { deadline }).then(() => {})),
+    async close() {
+      closed = true
+      await client.dispose()
+      closeChannel(client)
+    },
+  }
+}
+
+/**
+ * Batch appends are not for us: a cut connection rejects promises that nobody holds, and an answer to a forgotten one throws in an event handler
+ * (either ends the process), and they have no deadline. Single ones have none of this and are as fast.
+ * Connections are shared by all clients with the same settings, so that a new client would be given the broken one: hence a setting that differs.
+ */
+function openClient(url: string, number: number): EventStoreDBClient {
+  const keepAliveTimeout = `keepAliveTimeout=${10_000 + (number % 1_000)}`
+  const client = EventStoreDBClient.connectionString(`${url}${url.includes('?') ? '&' : '?'}${keepAliveTimeout}`)
+  return Object.assign(client, { supports: async () => false })
+}
+
+/** Calls that are under way go on, within their deadlines. The client itself never closes its channel. */
+function closeChannel(client: EventStoreDBClient): void {
+  const { getChannel } = client as unknown as { getChannel(): Promise<{ close(): void }> }
+  getChannel().then(
+    (channel) => channel.close(),
+    () => {},
+  )
+}
+
+/** A deadline that holds whatever the client does (finding the leader of a cluster takes its own time). */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms)
+  })
+  try {
+    return await Promise.race([work, timeout])
+  } finally {
+    clearTimeout(timer)
+    work.catch(() => {})
   }
 }
 
@@ -184,6 +240,12 @@ const isAnswer = (error: unknown): boolean => {
     ErrorType.STREAM_DELETED,
   ]
   return answers.includes(typeOf(error))
+}
+
+/** The connection broke, or leads to a node that no longer leads; the client makes another one by itself. */
+const isCut = (error: unknown): boolean => {
+  const cuts: unknown[] = [ErrorType.UNAVAILABLE, ErrorType.CANCELLED, ErrorType.NOT_LEADER]
+  return cuts.includes(typeOf(error))
 }
 
 function toStored(event: ServerEvent): StoredEvent {

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { link, open, readFile, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Fault } from './fault.ts'
 
 /** The key that wraps all subject keys. `id` is a fingerprint of it that may be stored and shown. */
@@ -40,5 +40,13 @@ async function make(file: string): Promise<string> {
     await handle.close()
     await unlink(temporary)
   }
+  await syncFolder(dirname(file))
   return readFile(file, 'utf8')
+}
+
+/** A power cut must not take the file's name away: a vault is founded on it next. Windows cannot open a folder, and needs none of this. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const folder = await open(path, 'r')
+  await folder.sync().finally(() => folder.close())
 }

@@ -1,6 +1,5 @@
 import type { NewEvent } from '../../schema/define.ts'
-import type { Cause, Codec, Head } from './codec.ts'
-import { NO_HEAD } from './codec.ts'
+import { type Cause, type Codec, Corrupt, type Head, NO_HEAD } from './codec.ts'
 import type { Command, Context, Decider } from './decider.ts'
 import type { Metadata, RecordedEvent } from './event.ts'
 import { type EventStore, WrongExpectedRevision } from './event-store.ts'
@@ -68,6 +67,8 @@ export function createRunner(
 
   const attempt = async (command: Command, body: unknown, context: Context, request: Request, assumeNew: boolean): Promise<Outcome> => {
     const { decider } = command
+    // As old as `now` is, by which others tell the age of what is held.
+    const heldSince = performance.now()
     const stream = `${decider.category}-${context.id}`
     const events = assumeNew ? [] : await load(stream)
     const earlier = repeated(command, context.id, events, request)
@@ -81,7 +82,6 @@ export function createRunner(
 
     const guard = guards[decider.category]
     const cause = causeOf(context, request)
-    const heldSince = performance.now()
     await guard?.before(decided, context, cause)
     const encoded = await codec.encode(decided, stream, head, cause)
     // This process may have been frozen meanwhile, and what it holds taken over: then begin anew.
@@ -178,9 +178,8 @@ const causeOf = ({ now, commandId }: Context, { actor, request, correlationId, c
 
 function checkChain(events: readonly RecordedEvent[]): void {
   let prev: Metadata['hash'] | null = null
-  for (const { stream, revision, meta } of events) {
-    if (meta.prev !== prev)
-      throw new Error(`The chain of ${stream} is broken at revision ${revision}: the event before it is not the one it was written after.`)
-    prev = meta.hash
+  for (const event of events) {
+    if (event.meta.prev !== prev) throw new Corrupt(event, 'the event before it is not the one that it was written after')
+    prev = event.meta.hash
   }
 }

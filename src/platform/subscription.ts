@@ -23,12 +23,13 @@ export async function* subscription(
   after: Position | null,
   signal: AbortSignal,
   log: Logger,
+  silenceMs = SILENCE_MS,
 ): AsyncGenerator<StoredEvent> {
   let last = after
   let failures = 0
   while (!signal.aborted) {
     try {
-      for await (const event of once(connect, last, signal)) {
+      for await (const event of once(connect, last, signal, silenceMs)) {
         failures = 0
         if (last && comparePositions(event.position, last) <= 0) {
           log.warn({ stream: event.stream, revision: event.revision }, 'the server sent an event again that it had sent before; skipped')
@@ -47,7 +48,7 @@ export async function* subscription(
 }
 
 /** One subscription, until it ends, fails, falls silent or the signal aborts. `break` out of the client's own iterator would not end the call. */
-async function* once({ open, toStored }: Connect, after: Position | null, signal: AbortSignal) {
+async function* once({ open, toStored }: Connect, after: Position | null, signal: AbortSignal, silenceMs: number) {
   const source = open(after)
   const queue: StoredEvent[] = []
   let ended: Error | null = null
@@ -73,8 +74,8 @@ async function* once({ open, toStored }: Connect, after: Position | null, signal
   const watch = setInterval(() => {
     // While the consumer is busy the source is paused: that is our silence, not the server's.
     if (source.isPaused()) heard = performance.now()
-    if (performance.now() - heard > SILENCE_MS) end(new Error(`nothing came for ${SILENCE_MS / 1000} s, not even a heartbeat`))
-  }, 1_000)
+    if (performance.now() - heard > silenceMs) end(new Error(`nothing came for ${silenceMs / 1000} s, not even a heartbeat`))
+  }, silenceMs / 30)
 
   try {
     while (!ended || (queue.length > 0 && !signal.aborted)) {
@@ -93,7 +94,12 @@ async function* once({ open, toStored }: Connect, after: Position | null, signal
     clearInterval(watch)
     signal.removeEventListener('abort', onAbort)
     source.on('error', () => {})
-    await Promise.race([source.unsubscribe().catch(() => {}), pause(1_000, new AbortController().signal)])
+    const unsubscribed = new AbortController()
+    const unsubscribing = source
+      .unsubscribe()
+      .catch(() => {})
+      .finally(() => unsubscribed.abort())
+    await Promise.race([unsubscribing, pause(1_000, unsubscribed.signal)])
   }
 }
 

@@ -73,7 +73,7 @@ export async function openVault(pool: Pool, master: MasterKey): Promise<Vault> {
         })
         .catch(unavailable)
       for (const { id, wrapped } of rows) {
-        const key = wrapped && unseal(master.key, wrapped, id)
+        const key = wrapped && unwrap(master, wrapped, id)
         if (key) remember(id, key)
         found.set(id, key)
       }
@@ -87,6 +87,15 @@ export async function openVault(pool: Pool, master: MasterKey): Promise<Vault> {
     },
 
     secret: (name) => secrets.get(name)!,
+  }
+}
+
+/** @throws Fault: damaged, which is neither erased nor away */
+function unwrap(master: MasterKey, wrapped: Buffer, name: string): Buffer {
+  try {
+    return unseal(master.key, wrapped, name)
+  } catch {
+    throw new Fault(`What the vault holds as ${name} is damaged: it does not open with the master key. Restore the vault from a backup.`)
   }
 }
 
@@ -124,7 +133,7 @@ async function checkMasterKey(pool: Pool, master: MasterKey): Promise<void> {
           'Put back the master key that belongs to this data (SMARTCRM_MASTER_KEY, or master.key in the data folder): without it nothing personal can be read.',
       )
     }
-    unseal(master.key, mine.sealed_check, master.id)
+    unwrap(master, mine.sealed_check, master.id)
   })
 }
 
@@ -136,5 +145,5 @@ async function loadSecrets(pool: Pool, master: MasterKey): Promise<Map<string, B
     )
   }
   const rows = await pool.rows<{ name: string; wrapped: Buffer }>(sql.unsafe`select name, wrapped from vault.secrets`)
-  return new Map(rows.map(({ name, wrapped }) => [name, unseal(master.key, wrapped, name)]))
+  return new Map(rows.map(({ name, wrapped }) => [name, unwrap(master, wrapped, name)]))
 }

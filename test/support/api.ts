@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
-import type { Test } from 'tap'
 import { createApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import { startEventStore } from '../../src/eventstore/server.ts'
@@ -37,8 +36,11 @@ type Options = {
   checks?: Parameters<typeof createApp>[0]['checks']
 }
 
+/** As much of tap's `t` as is needed. */
+type Teardown = { teardown(clear: () => unknown): void }
+
 /** The whole service on its real servers, in this process: event store and database of this test's own. */
-export async function testApi(t: Test, options: Options = {}): Promise<TestApi> {
+export async function testApi(t: Teardown, options: Options = {}): Promise<TestApi> {
   const { projector = true, log = createLogger(process.env['TEST_LOG'] ?? 'silent', 'test'), checks = {} } = options
   const folder = await mkdtemp(join(tmpdir(), 'smartcrm-test-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))

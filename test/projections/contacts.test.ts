@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { contactFromMemory, contacts } from '../../projections/contacts.ts'
+import { type ContactRow, contactFromMemory, contacts, type MethodRow, toContact } from '../../projections/contacts.ts'
 import { projections, queries } from '../../projections/index.ts'
 import type { Contact } from '../../schema/contact.ts'
 import { contactEvents, type Method } from '../../schema/contact-events.ts'
@@ -146,4 +146,13 @@ t.test('text of any length and of any characters is stored and found again', asy
   const listContacts = queries.find(({ operationId }) => operationId === 'listContacts')!
   const { data } = await tables.ask<{ data: Contact[] }>(listContacts, { method: method.value, company: '漢'.repeat(3_000), sort: 'name' })
   t.same(data, [contact])
+})
+
+t.test('methods are in the order in which they were added, in whatever order their rows come', async (t) => {
+  const rows = foldInMemory(contacts, recorded(created[1]!, ContactMethodAdded({ contactId: bob, method: website })))
+  const contact = rows.rows('contacts')[0] as ContactRow
+  const methods = rows.rows('contactMethods') as MethodRow[]
+  for (const shuffled of [methods, methods.toReversed(), methods.toSorted((a, b) => (a.value < b.value ? -1 : 1))]) {
+    t.same(toContact(contact, shuffled).methods, [phone, email, website])
+  }
 })

@@ -18,6 +18,8 @@ export async function compact(log: Log): Promise<CompactResult> {
   const candidates = database.prepare('select id, name from streams where id > ? order by id limit 200')
   const result: CompactResult = { removedEvents: 0, streams: 0 }
   let after = 0
+  // Loads the recent ids where they are not known yet: a repeat is still recognised when its event is gone.
+  log.committedAs('')
   for (;;) {
     const page = candidates.all(after) as Candidate[]
     if (page.length === 0) return result

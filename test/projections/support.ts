@@ -19,7 +19,7 @@ export const idOf = (name: string): string => toUuid(createHash('sha256').update
 export const minute = (n: number): string => new Date(Date.UTC(2026, 2, 1, 0, n)).toISOString()
 
 /** The events as the log would give them: numbered in their stream, one a minute. */
-export function recorded<D>(...events: NewEvent<string, D>[]): RecordedEvent<D>[] {
+export function recorded(...events: NewEvent[]): RecordedEvent[] {
   const revisions = new Map<string, number>()
   return events.map((event, index) => {
     const { contactId } = event.data as { contactId: string }

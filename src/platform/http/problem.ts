@@ -72,6 +72,8 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
   const retry = retryAfterSeconds(error, document.status)
   if (retry !== undefined) reply.header('retry-after', String(retry))
   if (document.status === 401) reply.header('www-authenticate', 'Bearer realm="smartcrm"')
+  // No hook has run where the address itself cannot be read.
+  reply.header('x-request-id', request.id)
   return reply.code(document.status).type('application/problem+json').send(document)
 }
 

@@ -45,8 +45,8 @@ create table smartcrm.checkpoints (
 
 create schema read;
 
-create extension if not exists pg_trgm;
-create extension if not exists unaccent;
+create extension if not exists pg_trgm schema public;
+create extension if not exists unaccent schema public;
 
 -- unaccent() itself is only stable, since its dictionary could change; an index needs the promise that it does not.
 create function smartcrm.plain(text) returns text language sql immutable strict parallel safe

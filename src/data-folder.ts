@@ -36,16 +36,21 @@ export async function openDataFolder(folder: string): Promise<void> {
 /** The file whose lock a role (or the supervisor) holds as long as it uses the folder. */
 export const lockOf = (folder: string, role: Role | 'supervisor'): string => join(folder, 'locks', `${role}.lock`)
 
-/** The sentence for an error of the file system, or null for an error that is none of the common ones. */
+/** SQLITE_FULL, https://www.sqlite.org/rescode.html#full */
+const sqliteFull = 13
+
+/** The sentence for an error of the file system or of SQLite, or null for an error that is none of the common ones. */
 export function folderFault(error: unknown, folder: string): Fault | null {
   const reasons: Record<string, string> = {
     EACCES: 'may not be used by this user',
     EPERM: 'may not be used by this user',
     EROFS: 'can only be read',
+    ENOENT: 'cannot be made there',
     ENOTDIR: 'is not a folder',
     EEXIST: 'is not a folder',
   }
-  const code = (error as NodeJS.ErrnoException).code ?? ''
-  if (code === 'ENOSPC') return new Fault(`The disk that holds ${folder} is full: make room there, then start again.`)
+  const { code = '', errcode } = error as NodeJS.ErrnoException & { errcode?: number }
+  if (code === 'ENOSPC' || errcode === sqliteFull)
+    return new Fault(`The disk that holds ${folder} is full: make room there, then start again.`)
   return reasons[code] ? new Fault(`The data folder ${folder} ${reasons[code]}: set SMARTCRM_DATA to a folder that can be written.`) : null
 }

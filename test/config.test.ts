@@ -128,18 +128,14 @@ t.test('nothing else reads the environment', async (t) => {
   t.strictSame(readers, ['src/config.ts'])
 })
 
-t.test('the README and .env.example show every setting', async (t) => {
-  const readme = await readFile(join(root, 'README.md'), 'utf8')
+t.test('.env.example shows every setting', async (t) => {
   const example = await readFile(join(root, '.env.example'), 'utf8')
   for (const { name, default: fallback, description } of Object.values(settings) as {
     name: string
     default?: string
     description: string
   }[]) {
-    const row = `| \`${name}\` | ${fallback ? `\`${fallback}\`` : ''} | ${description} |`
-    t.ok(readme.includes(row), `README.md has: ${row}`)
-    const lines = `# ${description}\n# ${name}=${fallback ?? ''}\n`
-    t.ok(example.includes(lines), `.env.example has: ${lines}`)
+    t.match(example, `# ${description}\n# ${name}=${fallback ?? ''}\n`)
   }
 })
 

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { folderFault, openDataFolder } from '../src/data-folder.ts'
 import { roleProcesses } from '../src/role-processes.ts'
 import type { Role } from '../src/roles/role.ts'
-import { startNode, until } from './support/processes.ts'
+import { isAlive, startNode, until } from './support/processes.ts'
 import { recordingLog } from './support/recording-log.ts'
 
 const program = join(import.meta.dirname, 'support/fixture-role.ts')
@@ -50,6 +50,17 @@ t.test('those who write end before what they write to', async (t) => {
   const ended = (await said()).flatMap((line) => /^(\w+) ended$/.exec(line)?.[1] ?? [])
   t.strictSame(ended.slice(0, 3).sort(), ['api', 'projector', 'worker'])
   t.strictSame(ended.slice(3), ['eventstore', 'postgres'])
+})
+
+t.test('all can be ended at once, even those that would not', async (t) => {
+  const { processes, said, pids } = fixture(t, { STUBBORN: 'api' })
+  await Promise.all(all.map(processes.keep))
+  const running = (await Promise.all(all.map(pids))).flat()
+  void processes.stop()
+  await until('the others that write to have ended', async () => (await said()).filter((line) => line.endsWith('ended')).length === 2)
+  processes.kill()
+  await until('the end of all', async () => !(await Promise.all(running.map(isAlive))).includes(true))
+  t.equal(running.length, all.length)
 })
 
 t.test('a role with a fault is not started again, and says its sentence', async (t) => {
@@ -108,6 +119,7 @@ t.test('a data folder that cannot be used is one sentence', async (t) => {
     message: `The data folder ${file} is not a folder: set SMARTCRM_DATA to a folder that can be written.`,
   })
   t.match(folderFault({ code: 'ENOSPC' }, '/data')?.message, 'The disk that holds /data is full: make room there, then start again.')
+  t.match(folderFault({ code: 'ERR_SQLITE_ERROR', errcode: 13 }, '/data')?.message, /is full/)
   t.match(folderFault({ code: 'EROFS' }, '/data')?.message, /can only be read/)
   t.equal(folderFault(new Error('else'), '/data'), null)
   if (process.getuid?.() === 0) return t.comment('root may use every folder')

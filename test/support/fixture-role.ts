@@ -4,14 +4,16 @@ import { tellSupervisor } from '../../src/roles/role.ts'
 
 /*
  * Stands in for main.ts where it is about how roles are started and ended: says when it starts and ends in a file, and what it was told.
- * FAULTY names the role that cannot start, KEY the one that has an API key to show.
+ * FAULTY names the role that cannot start, KEY the one that has an API key
+ * to show, STUBBORN the one that does not end when asked.
  */
-const { FILE, FAULTY, KEY, ADDRESS = 'none' } = process.env
+const { FILE, FAULTY, STUBBORN, KEY, ADDRESS = 'none' } = process.env
 const role = process.argv[2]!
 const write = (text: string) => appendFileSync(FILE!, `${role} ${text}\n`)
 
 process.on('SIGINT', () => write('got SIGINT'))
 process.on('SIGTERM', () => {
+  if (STUBBORN === role) return
   write('ended')
   process.exit(0)
 })

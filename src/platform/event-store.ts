@@ -69,6 +69,21 @@ export function openEventStore(url: string, log: Logger, silenceMs?: number): Ev
   let opened = 0
   let client = openClient(url, opened)
   let closed = false
+  const waiting = new Set<(error: Error) => void>()
+
+  /** A deadline that holds whatever the client does (finding the leader of a cluster takes its own time); closing ends the wait too. */
+  const within = async <T>(ms: number, work: Promise<T>): Promise<T> => {
+    const { promise: givenUp, reject } = Promise.withResolvers<never>()
+    const timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms)
+    waiting.add(reject)
+    try {
+      return await Promise.race([work, givenUp])
+    } finally {
+      clearTimeout(timer)
+      waiting.delete(reject)
+      work.catch(() => {})
+    }
+  }
 
   /**
    * What was asked of this client was not answered in time, so its connection is not to be trusted. It is never disposed of while others use it:
@@ -87,10 +102,8 @@ export function openEventStore(url: string, log: Logger, silenceMs?: number): Ev
     for (let attempt = 1; ; attempt += 1) {
       const used = client
       try {
-        if (closed) throw new Error('it was closed')
-        const result = await within(endsAt - performance.now(), work(used))
-        if (closed) throw new Error('it was closed meanwhile')
-        return result
+        if (closed) throw new Error('the event store was closed')
+        return await within(endsAt - performance.now(), work(used))
       } catch (cause) {
         const cut = used !== client || isCut(cause)
         if (!cut && !isAnswer(cause)) replace(used)
@@ -130,12 +143,19 @@ export function openEventStore(url: string, log: Logger, silenceMs?: number): Ev
     }
   }
 
-  const connect: Connect = {
-    open: (after) => client.subscribeToAll({ fromPosition: after ?? START, filter: excludeSystemEvents() }) as unknown as Source,
-    toStored: (answer) => {
-      const { event } = answer as { event?: ServerEvent }
-      return event ? toStored(event) : null
-    },
+  const connect = (): Connect => {
+    let used = client
+    return {
+      open(after) {
+        used = client
+        return used.subscribeToAll({ fromPosition: after ?? START, filter: excludeSystemEvents() }) as unknown as Source
+      },
+      toStored: (answer) => {
+        const { event } = answer as { event?: ServerEvent }
+        return event ? toStored(event) : null
+      },
+      distrust: () => replace(used),
+    }
   }
 
   return {
@@ -182,11 +202,12 @@ export function openEventStore(url: string, log: Logger, silenceMs?: number): Ev
         const [last] = await read(client.readAll({ direction: BACKWARDS, fromPosition: END, maxCount: 1, deadline }))
         return last?.position ?? null
       }),
-    subscribe: ({ after, signal }) => subscription(connect, after, signal, log, silenceMs),
+    subscribe: ({ after, signal }) => subscription(connect(), after, signal, log, silenceMs),
     keepNewest: (stream, count) =>
       call('metadata', (client) => client.setStreamMetadata(stream, { maxCount: count }, { deadline }).then(() => {})),
     async close() {
       closed = true
+      for (const giveUp of waiting) giveUp(new Error('the event store was closed'))
       await client.dispose()
       closeChannel(client)
     },
@@ -211,20 +232,6 @@ function closeChannel(client: EventStoreDBClient): void {
     (channel) => channel.close(),
     () => {},
   )
-}
-
-/** A deadline that holds whatever the client does (finding the leader of a cluster takes its own time). */
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms)
-  })
-  try {
-    return await Promise.race([work, timeout])
-  } finally {
-    clearTimeout(timer)
-    work.catch(() => {})
-  }
 }
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))

@@ -6,8 +6,14 @@ import { comparePositions, type Position } from './position.ts'
 /** One subscription of the official client: a stream of its answers, which goes on at the server until it is unsubscribed. */
 export type Source = Readable & { unsubscribe(): Promise<void> }
 
-/** Opens one subscription to the whole log after a position (exclusive). It gives `StoredEvent`s by `toStored` of each answer, null for what is no event. */
-export type Connect = { open(after: Position | null): Source; toStored(answer: unknown): StoredEvent | null }
+export type Connect = {
+  /** Opens one subscription to the whole log after a position (exclusive). */
+  open(after: Position | null): Source
+  /** The event of an answer; null for what is no event. */
+  toStored(answer: unknown): StoredEvent | null
+  /** The connection of the last subscription said nothing for too long: the next one is to have another. */
+  distrust(): void
+}
 
 /** A heartbeat event comes every 10 s, so a subscription that is silent for longer than this is dead, whatever it says of itself. */
 const SILENCE_MS = 30_000
@@ -48,7 +54,7 @@ export async function* subscription(
 }
 
 /** One subscription, until it ends, fails, falls silent or the signal aborts. `break` out of the client's own iterator would not end the call. */
-async function* once({ open, toStored }: Connect, after: Position | null, signal: AbortSignal, silenceMs: number) {
+async function* once({ open, toStored, distrust }: Connect, after: Position | null, signal: AbortSignal, silenceMs: number) {
   const source = open(after)
   const queue: StoredEvent[] = []
   let ended: Error | null = null
@@ -74,7 +80,9 @@ async function* once({ open, toStored }: Connect, after: Position | null, signal
   const watch = setInterval(() => {
     // While the consumer is busy the source is paused: that is our silence, not the server's.
     if (source.isPaused()) heard = performance.now()
-    if (performance.now() - heard > silenceMs) end(new Error(`nothing came for ${silenceMs / 1000} s, not even a heartbeat`))
+    if (ended || performance.now() - heard <= silenceMs) return
+    distrust()
+    end(new Error(`nothing came for ${silenceMs / 1000} s, not even a heartbeat`))
   }, silenceMs / 30)
 
   try {

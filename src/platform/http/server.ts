@@ -84,7 +84,12 @@ export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
     if (!caller) throw new Refused('key-needed', key ? 'This API key is not known.' : 'Send an API key: Authorization: Bearer <key>.', 401)
     request.caller = caller
   })
+  app.addHook('onSend', async (_request, reply) => {
+    if (ending.signal.aborted) reply.header('connection', 'close')
+  })
   app.addHook('onResponse', async (request, reply) => {
+    // One that was answered just before would otherwise keep its connection, and us, for as long as keep-alive lasts.
+    if (ending.signal.aborted) setImmediate(() => app.server.closeIdleConnections())
     const { method, correlationId, routeOptions, params } = request
     // The route's template, not the address: addresses carry e-mail addresses and search words.
     const route = routeOptions.url ?? '(none)'

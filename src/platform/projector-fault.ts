@@ -1,13 +1,13 @@
 import pg from 'pg'
 import type { StoredEvent } from './event.ts'
 
-/** An event that the projections cannot apply. Nothing may go on over it in silence. The message names the event, never what is in it. */
+/** An event that cannot be applied. Nothing may go on over it in silence. The message names the event, never what is in it. */
 export class Unapplicable extends Error {
   readonly event: Pick<StoredEvent, 'id' | 'type' | 'stream' | 'revision'>
-  constructor(event: StoredEvent, cause: unknown) {
+  constructor(event: StoredEvent, target: string, cause: unknown) {
     const { id, type, stream, revision } = event
     super(
-      `Event ${revision} of ${stream} (${type}, ${id}) cannot be applied to the read tables: ${cause instanceof Error ? cause.message : cause}`,
+      `Event ${revision} of ${stream} (${type}, ${id}) cannot be applied to ${target}: ${cause instanceof Error ? cause.message : cause}`,
       { cause },
     )
     this.name = 'Unapplicable'

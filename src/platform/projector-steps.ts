@@ -1,12 +1,10 @@
 import type { RecordedEvent, StoredEvent } from './event.ts'
-import type { Projection, RowWrite } from './projection.ts'
 import { Unavailable } from './refusal.ts'
-import { createInterpreter } from './rows.ts'
 
-/** An event and what it means for the tables; or why that cannot be told. */
-export type Step = {
+/** An event and what it means; or why that cannot be told. */
+export type Step<Work> = {
   readonly event: StoredEvent
-  readonly writes: readonly RowWrite[]
+  readonly work: readonly Work[]
   readonly sizeBytes: number
   /** This version knows events of its type. */
   readonly known: boolean
@@ -16,13 +14,17 @@ export type Step = {
 /** @throws Unavailable when it may work later; anything else is taken for a fault of one of the events */
 export type Decode = (events: readonly StoredEvent[]) => Promise<RecordedEvent[]>
 
-/**
- * Decodes events a batch at a time and asks the projections what each means.
- * An event that cannot be decoded or that a handler throws on becomes a step with a fault, in its place.
- */
-export function createSteps(decode: Decode, projections: readonly Projection[]) {
-  const interpret = createInterpreter(projections)
+type Options<Work> = {
+  readonly decode: Decode
+  readonly types?: ReadonlySet<string>
+  interpret(event: RecordedEvent): readonly Work[]
+}
 
+/**
+ * Decodes events a batch at a time and finds what each means.
+ * An event that cannot be decoded or that cannot be interpreted becomes a step with a fault, in its place.
+ */
+export function createSteps<Work>({ decode, types, interpret }: Options<Work>) {
   const decodeEach = async (events: readonly StoredEvent[]): Promise<(RecordedEvent | { fault: unknown })[]> => {
     try {
       return await decode(events)
@@ -35,21 +37,24 @@ export function createSteps(decode: Decode, projections: readonly Projection[]) 
     }
   }
 
-  const toStep = (event: StoredEvent, decoded: RecordedEvent | { fault: unknown }): Step => {
-    const step = { event, writes: [], sizeBytes: sizeOf(event), known: true }
+  const toStep = (event: StoredEvent, decoded: RecordedEvent | { fault: unknown } | undefined): Step<Work> => {
+    const step = { event, work: [], sizeBytes: sizeOf(event), known: true }
+    if (!decoded) return step
     if ('fault' in decoded) return { ...step, fault: decoded.fault }
     if (!decoded.known) return { ...step, known: false }
     try {
-      return { ...step, writes: interpret(decoded) }
+      return { ...step, work: interpret(decoded) }
     } catch (fault) {
       return { ...step, fault }
     }
   }
 
-  return async function* steps(batches: AsyncIterable<StoredEvent[]>): AsyncGenerator<Step> {
+  return async function* steps(batches: AsyncIterable<StoredEvent[]>): AsyncGenerator<Step<Work>> {
     for await (const batch of batches) {
-      const decoded = await decodeEach(batch)
-      for (const [index, event] of batch.entries()) yield toStep(event, decoded[index]!)
+      const concerning = types ? batch.filter(({ type }) => types.has(type)) : batch
+      const decoded = concerning.length > 0 ? await decodeEach(concerning) : []
+      const results = new Map(concerning.map((event, index) => [event, decoded[index]!]))
+      for (const event of batch) yield toStep(event, results.get(event))
     }
   }
 }

@@ -1,150 +1,17 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { Fenced, moveCheckpoint, readCheckpoint } from './checkpoint.ts'
-import type { Pool } from './database.ts'
-import type { StoredEvent } from './event.ts'
-import { gather, type Limits } from './gather.ts'
-import type { Term } from './lease.ts'
-import type { Logger } from './log.ts'
-import { comparePositions, formatPosition, type Position, START } from './position.ts'
+import { createFollower, type Follower, type FollowerHealth, type FollowerOptions } from './follower.ts'
 import type { Projection } from './projection.ts'
-import { isFaultOfData, Unapplicable } from './projector-fault.ts'
-import { createSteps, type Decode, type Step, sizeOf } from './projector-steps.ts'
+import { createInterpreter } from './rows.ts'
 import { createTableStore } from './table-store.ts'
 
-export type ProjectorOptions = {
-  readonly pool: Pool
+export type ProjectorOptions = Pick<FollowerOptions<never>, 'pool' | 'log' | 'subscribe' | 'decode' | 'limits'> & {
   readonly projections: readonly Projection[]
-  readonly log: Logger
-  /** Every event after a position (null: from the first), in order, until the signal aborts. */
-  subscribe(after: Position | null, signal: AbortSignal): AsyncIterable<StoredEvent>
-  readonly decode: Decode
   readonly checkpoint?: string
-  /** Of one batch, and so of one transaction. */
-  readonly limits?: Limits
 }
+export type ProjectorHealth = FollowerHealth
+export type Projector = Follower
 
-export type ProjectorHealth = {
-  /** `retrying`: something that it needs is away. `halted`: an event cannot be applied; another version of the code has to. */
-  readonly state: 'standing-by' | 'leading' | 'retrying' | 'halted'
-  /** Why it is retrying or halted. */
-  readonly reason: string | null
-  /** How far this process has brought the tables; null before its first batch. */
-  readonly position: Position | null
-  readonly events: number
-  readonly batches: number
-  /** How many events of which types that this version does not know were passed over. */
-  readonly unknownTypes: Readonly<Record<string, number>>
-}
-
-export type Projector = {
-  /**
-   * Brings the tables up to date and keeps them so, until the term's signal aborts. What may pass (Postgres or the keys away) is tried again for ever.
-   * @throws Fenced when another owner took over; Unapplicable at an event that cannot be applied, when everything before it has been
-   */
-  lead(term: Term): Promise<void>
-  health(): ProjectorHealth
-}
-
-const MAX_BACKOFF_MS = 10_000
-
-/** Folds the log into the projections' tables: one subscription, one position, one transaction a batch. */
-export function createProjector(options: ProjectorOptions): Projector {
-  const { pool, projections, log, subscribe, decode, checkpoint = 'live', limits = { events: 500, bytes: 4 * 2 ** 20 } } = options
-  const store = createTableStore(projections)
-  const steps = createSteps(decode, projections)
-  let health: ProjectorHealth = { state: 'standing-by', reason: null, position: null, events: 0, batches: 0, unknownTypes: {} }
-
-  /** Rows and checkpoint commit together: a crash repeats nothing and loses nothing. */
-  const commit = async (epoch: number, from: Position, batch: readonly Step[]): Promise<Position> => {
-    const to = batch.at(-1)!.event.position
-    const writes = batch.flatMap(({ writes }) => writes)
-    try {
-      await pool.transaction(async (db) => {
-        await moveCheckpoint(db, checkpoint, epoch, from, to)
-        await store.apply(db, writes)
-      })
-    } catch (error) {
-      if (!isFaultOfData(error)) throw error
-      if (batch.length === 1) throw new Unapplicable(batch[0]!.event, error)
-      // Halving finds which of the events it is, and applies those before it.
-      const half = Math.ceil(batch.length / 2)
-      return commit(epoch, await commit(epoch, from, batch.slice(0, half)), batch.slice(half))
-    }
-    const { events, batches } = health
-    health = { ...health, state: 'leading', reason: null, position: to, events: events + batch.length, batches: batches + 1 }
-    for (const { event, known } of batch) if (!known) passOver(event)
-    return to
-  }
-
-  const passOver = ({ type, stream, revision }: StoredEvent) => {
-    const count = (health.unknownTypes[type] ?? 0) + 1
-    health = { ...health, unknownTypes: { ...health.unknownTypes, [type]: count } }
-    if (count === 1) log.warn({ type, stream, revision }, 'passed over an event of a type that this version does not know')
-  }
-
-  const follow = async ({ epoch, signal }: Term) => {
-    const stored = await readCheckpoint(pool, checkpoint)
-    if (stored?.epoch !== epoch) throw new Fenced()
-    let position = stored.position
-    const leaving = new AbortController()
-    const events = subscribe(comparePositions(position, START) === 0 ? null : position, AbortSignal.any([signal, leaving.signal]))
-    try {
-      for await (const batch of gather(steps(gather(events, sizeOf, limits)), ({ sizeBytes }) => sizeBytes, limits)) {
-        if (signal.aborted) return
-        const faulty = firstFaulty(batch, position)
-        const sound = batch.slice(0, faulty?.index)
-        if (sound.length > 0) position = await commit(epoch, position, sound)
-        if (faulty) throw new Unapplicable(batch[faulty.index]!.event, faulty.fault)
-      }
-      if (!signal.aborted) throw new Error('the subscription ended')
-    } finally {
-      leaving.abort()
-    }
-  }
-
-  const lead = async (term: Term) => {
-    let failures = 0
-    health = { ...health, state: 'leading', reason: null }
-    while (!term.signal.aborted) {
-      const { batches } = health
-      try {
-        await follow(term)
-      } catch (error) {
-        if (error instanceof Unapplicable || error instanceof Fenced) throw error
-        if (term.signal.aborted) return
-        failures = health.batches > batches ? 1 : failures + 1
-        health = { ...health, state: 'retrying', reason: (error as Error).message }
-        log.warn({ err: error, failures }, 'the read tables cannot be brought up to date now; trying again from the stored position')
-        const backoffMs = Math.random() * Math.min(100 * 2 ** failures, MAX_BACKOFF_MS)
-        await delay(backoffMs, undefined, { signal: term.signal }).catch(() => {})
-      }
-    }
-  }
-
-  return {
-    health: () => health,
-    async lead(term) {
-      try {
-        await lead(term)
-        health = { ...health, state: 'standing-by', reason: null }
-      } catch (error) {
-        const isHalted = error instanceof Unapplicable
-        health = { ...health, state: isHalted ? 'halted' : 'standing-by', reason: isHalted ? error.message : null }
-        throw error
-      }
-    },
-  }
-}
-
-/** The first event that must not be applied. Servers have sent wrong positions, so one that does not grow is refused too. */
-function firstFaulty(batch: readonly Step[], after: Position): { index: number; fault: unknown } | null {
-  let before = after
-  for (const [index, { event, fault }] of batch.entries()) {
-    if (fault !== undefined) return { index, fault }
-    if (comparePositions(event.position, before) <= 0) {
-      return { index, fault: new Error(`its position ${formatPosition(event.position)} does not come after ${formatPosition(before)}`) }
-    }
-    before = event.position
-  }
-  return null
+/** Folds the log into the projections' tables. */
+export function createProjector({ projections, checkpoint = 'live', ...options }: ProjectorOptions): Projector {
+  const { apply } = createTableStore(projections)
+  return createFollower({ ...options, checkpoint, target: 'the read tables', interpret: createInterpreter(projections), apply })
 }

@@ -28,7 +28,8 @@ const CACHED_STREAMS = 20_000
 /** About what the server remembers too (8 MB). */
 const REMEMBERED_IDS = 50_000
 
-type Ids = Map<string, { stream: string; revision: number }>
+type Place = { stream: string; revision: number }
+type Ids = { get(id: string): Place | undefined; set(id: string, place: Place): void }
 
 /** What is known of streams and event ids: in memory as far as it was needed lately, else from the file. */
 export function createStreams(database: DatabaseSync): Streams {
@@ -58,10 +59,10 @@ export function createStreams(database: DatabaseSync): Streams {
   }
 
   function loadRecentIds(): Ids {
-    const ids: Ids = new Map()
+    const ids = createIds()
     for (const row of (findRecent.all(REMEMBERED_IDS) as { frame: Uint8Array }[]).reverse()) {
       const { id, stream, revision } = describe(bytesOf(row))
-      remember(ids, id, stream, revision)
+      ids.set(id, { stream, revision })
     }
     return ids
   }
@@ -87,7 +88,7 @@ export function createStreams(database: DatabaseSync): Streams {
         const original = known.get(originalOf(to.name))
         if (original) original.retention = undefined
       }
-      if (recentIds) remember(recentIds, id, to.name, revision)
+      recentIds?.set(id, { stream: to.name, revision })
     },
     forgetStreams: () => known.clear(),
     forget() {
@@ -104,8 +105,21 @@ function bytesOf({ frame }: { frame: Uint8Array }): Buffer {
   return Buffer.from(frame.buffer, frame.byteOffset, frame.length)
 }
 
-/** A map in the order of arrival that forgets the oldest. */
-function remember(ids: Ids, id: string, stream: string, revision: number): void {
-  ids.set(id, { stream, revision })
-  if (ids.size > REMEMBERED_IDS) ids.delete(ids.keys().next().value!)
+/**
+ * Remembers the last ids, 50,000 at least. Two maps that take turns: one map that forgets its oldest key at each new one costs 25 µs a
+ * key, since it walks over all that it has forgotten.
+ */
+function createIds(): Ids {
+  let current = new Map<string, Place>()
+  let previous = new Map<string, Place>()
+  return {
+    get: (id) => current.get(id) ?? previous.get(id),
+    set(id, place) {
+      if (current.size >= REMEMBERED_IDS) {
+        previous = current
+        current = new Map()
+      }
+      current.set(id, place)
+    },
+  }
 }

@@ -72,19 +72,24 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
     }
   }
 
+  /** Refuses what another contact has, or may be about to have. @returns whether the contact has it already, or this very command claimed it just now */
+  const has = async (address: string, events: readonly RecordedEvent[], contactId: string, cause: Cause): Promise<boolean> => {
+    const state = stateOf(events)
+    if (state.holder === null) return false
+    const ageMs = Date.parse(cause.at) - Date.parse(events.at(-1)!.meta.at)
+    const fulfilled = await holds(state.holder, address)
+    if (state.holder !== contactId) {
+      if (fulfilled || ageMs < HOLD_MS) throw taken(address, state.holder, fulfilled, ageMs)
+      return false
+    }
+    // The same command, sent several times at once: they would take the claim from each other in turn.
+    return fulfilled || (state.commandId === cause.commandId && ageMs >= 0 && ageMs < RELIED_ON_MS)
+  }
+
   const take = (address: string, contactId: string, cause: Cause) =>
-    write(address, cause, true, async (events) => {
-      const state = stateOf(events)
-      if (state.holder !== null) {
-        const ageMs = Date.parse(cause.at) - Date.parse(events.at(-1)!.meta.at)
-        const fulfilled = await holds(state.holder, address)
-        if (state.holder === contactId && fulfilled) return null
-        // The same command, sent several times at once: they would take the claim from each other in turn.
-        if (state.holder === contactId && state.commandId === cause.commandId && ageMs >= 0 && ageMs < RELIED_ON_MS) return null
-        if (state.holder !== contactId && (fulfilled || ageMs < HOLD_MS)) throw taken(address, state.holder, fulfilled, ageMs)
-      }
-      return AddressClaimed({ contactId, commandId: cause.commandId })
-    })
+    write(address, cause, true, async (events) =>
+      (await has(address, events, contactId, cause)) ? null : AddressClaimed({ contactId, commandId: cause.commandId }),
+    )
 
   const release = (address: string, contactId: string, cause: Cause) =>
     write(address, cause, false, async (events) => {
@@ -100,7 +105,10 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
     // Well below HOLD_MS: what is left is for the append itself.
     holdsMs: HOLD_MS / 2,
     async before(events, { id }, cause) {
-      for (const address of taking(events)) await take(address, id, cause)
+      const addresses = taking(events)
+      // All are looked at before the first is claimed: a refused command had better leave no claim behind that holds others off.
+      if (addresses.length > 1) for (const address of addresses) await has(address, await load(streamOf(address)), id, cause)
+      for (const address of addresses) await take(address, id, cause)
     },
     /** A release that fails harms nobody: a claim that its owner's stream does not hold can be taken over. So it never fails the command. */
     async after(events, { id }, cause) {
@@ -136,9 +144,9 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
   }
 }
 
-/** The addresses that these events give to a contact. */
+/** The addresses that these events give to a contact; in one order for all, or two who want the same ones would each get one. */
 function taking(events: readonly NewEvent[]): string[] {
-  return addressesOf(fold(contact, [{ type: 'ContactCreated', data: { name: '', methods: [] } }, ...events]))
+  return addressesOf(fold(contact, [{ type: 'ContactCreated', data: { name: '', methods: [] } }, ...events])).sort()
 }
 
 function taken(address: string, owner: string, fulfilled: boolean, ageMs: number): Refused {

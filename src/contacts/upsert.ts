@@ -5,7 +5,7 @@ import type { Claims } from './claims.ts'
 import { type ContactInput, createContact, upsertContact } from './contact.ts'
 import { normalizeEmail } from './methods.ts'
 
-const TRIES = 6
+const TRIES = 5
 
 /**
  * Updates the contact that has one of the input's e-mail addresses (or its id), or creates one.

@@ -37,6 +37,9 @@ export type Call = {
   /** The call is over, whoever ended it. */
   onClose: () => void
   isOpen(): boolean
+  /** Stops taking messages, so that the client cannot send more than is worked off; `resume` goes on. */
+  pause(): void
+  resume(): void
 }
 
 /** What a handler does with the request's messages, and when the client has said all. */
@@ -129,6 +132,8 @@ function createCall(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Ca
     onDrain: () => {},
     onClose: () => {},
     isOpen: () => open && !ending,
+    pause: () => void stream.pause(),
+    resume: () => void stream.resume(),
   }
 
   function respond(): void {
@@ -214,7 +219,12 @@ function receive(stream: ServerHttp2Stream, receiver: Receiver, call: Call): voi
     size = bytes.length
   })
   stream.on('end', () => {
-    if (call.isOpen()) receiver.end()
+    if (!call.isOpen()) return
+    try {
+      receiver.end()
+    } catch (error) {
+      fail({ code: STATUS.unknown, message: error instanceof Error ? error.message : String(error) })
+    }
   })
   stream.on('aborted', () => stream.close(constants.NGHTTP2_CANCEL))
 }

@@ -10,6 +10,7 @@ export function createMetrics() {
   const add = (name: string, amount = 1) => void counters.set(name, (counters.get(name) ?? 0) + amount)
   const writes = histogram()
   const commits = histogram()
+  const reads = histogram()
   return {
     wrote(result: string, milliseconds: number) {
       add(`eventstore_writes_total{result="${result}"}`)
@@ -23,14 +24,19 @@ export function createMetrics() {
       add('eventstore_sent_events_total', events)
     },
     committed: (seconds: number) => commits.observe(seconds),
-    readStarted: () => add('eventstore_reads_total'),
+    /** A read (not a subscription) is over. */
+    readEnded: (milliseconds: number) => reads.observe(milliseconds / 1000),
     subscribed: (change: 1 | -1) => add('eventstore_subscriptions', change),
     dropped: () => add('eventstore_subscriptions_dropped_total'),
     /** The page at /metrics. */
     page(log: Log): string {
       const lines = [...counters].map(([name, value]) => `${name} ${value}`)
       lines.push(`eventstore_last_position ${log.end()}`, `eventstore_writable ${log.trouble() ? 0 : 1}`)
-      lines.push(...writes.lines('eventstore_write_seconds'), ...commits.lines('eventstore_commit_seconds'))
+      lines.push(
+        ...writes.lines('eventstore_write_seconds'),
+        ...commits.lines('eventstore_commit_seconds'),
+        ...reads.lines('eventstore_read_seconds'),
+      )
       lines.push(`process_resident_memory_bytes ${process.memoryUsage.rss()}`)
       return `${lines.join('\n')}\n`
     },

@@ -135,7 +135,8 @@ export function failureOfRead(error: unknown) {
 
 /** Answers a read that ends. */
 export function serveRead(call: Call, log: Log, request: ReadRequest, metrics: Metrics): void {
-  metrics.readStarted()
+  const started = performance.now()
+  call.onClose = () => metrics.readEnded(performance.now() - started)
   if (request.stream === undefined) pump(call, allPages(call, log, request, metrics))
   else pump(call, streamPages(call, log, request, request.stream, metrics))
 }

@@ -2,6 +2,7 @@ import { appendAnswer, batchAnswer, deleteAnswer, failureOf, type Result } from 
 import { appendEvents, deleteStream, type Expected, type WriteOutcome } from './appends.ts'
 import { type Call, type Receiver, STATUS } from './grpc.ts'
 import type { Log, Writer } from './log.ts'
+import { DamagedLog } from './log-reads.ts'
 import type { Metrics } from './metrics.ts'
 import type { Proposed } from './record.ts'
 import { type BatchPart, MissingProperty, readBatchPart, readProposed, readWriteOptions, sizeOf, type WriteOptions } from './requests.ts'
@@ -12,12 +13,17 @@ export type Limits = { maxAppendBytes: number }
 /** How long a batch may take to arrive whole where its client asks for longer. */
 const MAX_ARRIVAL_MS = 10_000
 
+/** Above this clients are not read from until the log has caught up with them. */
+const MAX_WAITING_BYTES = 32 * 1024 * 1024
+
 type Part = { options: WriteOptions & { identifier: Buffer }; events: Proposed[]; sizeBytes: number; timer?: NodeJS.Timeout }
 
 /** The handlers of everything that writes: append, batch append, delete, tombstone. */
 export function createWrites(log: Log, limits: Limits, metrics: Metrics) {
   const open = new Set<Call>()
+  const paused = new Set<Call>()
   let underWay = 0
+  let waitingBytes = 0
   let closing = false
   let idle = () => {}
 
@@ -26,19 +32,34 @@ export function createWrites(log: Log, limits: Limits, metrics: Metrics) {
     const started = performance.now()
     let result: Result = { kind: 'timeout' }
     underWay++
+    waitingBytes += sizeBytes
     log.enqueue({
       sizeBytes,
       run(writer) {
-        if (Date.now() < deadlineMs) result = run(writer)
+        if (Date.now() >= deadlineMs) return
+        try {
+          result = run(writer)
+        } catch (error) {
+          // Found while looking, before anything was written: this write fails alone.
+          if (!(error instanceof DamagedLog)) throw error
+          result = { kind: 'not-kept', message: error.message }
+        }
       },
       done(error) {
         underWay--
+        waitingBytes -= sizeBytes
+        if (waitingBytes < MAX_WAITING_BYTES) resume()
         const told: Result = error ? { kind: 'not-kept', message: `The event log cannot be written: ${error.message}` } : result
         metrics.wrote(told.kind, performance.now() - started)
         done(told)
         if (underWay === 0) idle()
       },
     })
+  }
+
+  function resume(): void {
+    for (const call of paused) call.resume()
+    paused.clear()
   }
 
   function append(options: WriteOptions, events: Proposed[], sizeBytes: number, done: (result: Result) => void): void {
@@ -62,6 +83,7 @@ export function createWrites(log: Log, limits: Limits, metrics: Metrics) {
     open.add(call)
     call.onClose = () => {
       open.delete(call)
+      paused.delete(call)
       for (const part of parts.values()) clearTimeout(part.timer)
     }
     const answer = (correlation: Buffer, identifier: Buffer, result: Result, expected: Expected) =>
@@ -97,6 +119,10 @@ export function createWrites(log: Log, limits: Limits, metrics: Metrics) {
         clearTimeout(part.timer)
         parts.delete(key)
         pending++
+        if (waitingBytes > MAX_WAITING_BYTES) {
+          paused.add(call)
+          call.pause()
+        }
         append(part.options, part.events, part.sizeBytes, (result) => {
           pending--
           answer(told.correlation, part.options.identifier, result, part.options.expected)

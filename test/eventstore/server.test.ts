@@ -5,7 +5,13 @@ import { writeFileSync } from 'node:fs'
 import { connect as connectSocket, createServer } from 'node:net'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { EventStoreDBClient, jsonEvent, persistentSubscriptionToStreamSettingsFromDefaults, streamNameFilter } from '@eventstore/db-client'
+import {
+  binaryEvent,
+  EventStoreDBClient,
+  jsonEvent,
+  persistentSubscriptionToStreamSettingsFromDefaults,
+  streamNameFilter,
+} from '@eventstore/db-client'
 import sharedMessages from '@eventstore/db-client/generated/shared_pb.js'
 import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import streamMessages from '@eventstore/db-client/generated/streams_pb.js'
@@ -210,7 +216,7 @@ t.test('a subscriber that stops reading costs little, slows nobody, and is dropp
   })
   await Promise.all([once(lazy, 'confirmation'), once(brisk, 'caughtUp')])
   const before = process.memoryUsage().arrayBuffers
-  const large = () => Array.from({ length: 50 }, () => jsonEvent({ type: 'Large', data: { text: 'x'.repeat(10_000) } }))
+  const large = () => Array.from({ length: 50 }, () => binaryEvent({ type: 'Large', data: Buffer.alloc(10_000) }))
   for (let n = 0; n < 40; n++) await writer.appendToStream('large', large())
   await until(() => seen === 2000, 'the other one gets all')
   const dropped = async () =>
@@ -224,6 +230,38 @@ t.test('a subscriber that stops reading costs little, slows nobody, and is dropp
   t.ok(taken < 2000, 'it was behind')
 })
 
+t.test('fifty subscribers, a fifth of them asleep, all get everything in order', async (t) => {
+  const { url } = await embedded(t)
+  const writer = connect(t, url)
+  await writer.appendToStream('early', events(500))
+  const readers = [connect(t, url), connect(t, url)]
+  const followers = Array.from({ length: 50 }, (_, n) => {
+    const subscription = n % 2 ? readers[n % 2]!.subscribeToAll() : readers[0]!.subscribeToStream('shared')
+    const seen: number[] = []
+    subscription.on('data', ({ event }) => void seen.push((event!.data as { n: number }).n))
+    if (n % 5 === 0) subscription.pause()
+    return { subscription, seen, wanted: n % 2 ? 500 + 600 : 300, asleep: n % 5 === 0 }
+  })
+  for (let n = 0; n < 300; n++) await Promise.all([writer.appendToStream('shared', event(n)), writer.appendToStream('other', event(n))])
+  await until(() => followers.every(({ seen, wanted, asleep }) => asleep || seen.length === wanted), 'those awake have all')
+  for (const { subscription } of followers) subscription.resume()
+  await until(() => followers.every(({ seen, wanted }) => seen.length === wanted), 'the others too')
+  for (const { seen, wanted } of followers) if (wanted === 300 && seen.some((n, index) => n !== index)) t.fail('out of order')
+  t.pass('in order')
+})
+
+t.test('a client that sends without waiting for answers is held back, and all of it is written', async (t) => {
+  const { url } = await embedded(t)
+  const client = connect(t, url)
+  await client.appendToStream('flood', event('warm'))
+  const text = 'x'.repeat(100_000)
+  const writes = Array.from({ length: 1000 }, (_, n) =>
+    client.appendToStream(`flood-${n % 3}`, jsonEvent({ type: 'Large', data: { n, text } })),
+  )
+  const outcomes = await Promise.allSettled(writes)
+  t.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 120)
+})
+
 t.test('a subscriber that pauses falls behind, says so, and misses nothing', async (t) => {
   const { url } = await embedded(t)
   const writer = connect(t, url)
@@ -233,7 +271,7 @@ t.test('a subscriber that pauses falls behind, says so, and misses nothing', asy
   subscription.on('data', ({ event }) => said.push((event!.data as { n: number }).n))
   await once(subscription, 'caughtUp')
   subscription.pause()
-  const padding = 'x'.repeat(20_000)
+  const padding = 'x'.repeat(8_000)
   for (let n = 0; n < 400; n++) await writer.appendToStream(n % 2 ? 'kept' : 'other', jsonEvent({ type: 'Padded', data: { n, padding } }))
   subscription.resume()
   await until(() => said.includes(399) && said.at(-1) === 'caughtUp', 'caught up again')

@@ -48,9 +48,9 @@ export async function all<T>(read: AsyncIterable<T>): Promise<T[]> {
   return taken
 }
 
-/** Waits until `done` holds, looking again whenever `ticks` come by; fails after ten seconds. */
+/** Waits until `done` holds; fails after half a minute. */
 export async function until(done: () => boolean, what: string): Promise<void> {
-  const limit = Date.now() + 10_000
+  const limit = Date.now() + 30_000
   while (!done()) {
     if (Date.now() > limit) throw new Error(`It did not come about: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 5))

@@ -254,9 +254,9 @@ t.test('a client that sends without waiting for answers is held back, and all of
   const { url } = await embedded(t)
   const client = connect(t, url)
   await client.appendToStream('flood', event('warm'))
-  const text = 'x'.repeat(100_000)
-  const writes = Array.from({ length: 1000 }, (_, n) =>
-    client.appendToStream(`flood-${n % 3}`, jsonEvent({ type: 'Large', data: { n, text } })),
+  const data = Buffer.alloc(300_000)
+  const writes = Array.from({ length: 120 }, (_, n) =>
+    client.appendToStream(`flood-${n % 3}`, binaryEvent({ type: 'Large', data }), { deadline: 100_000 }),
   )
   const outcomes = await Promise.allSettled(writes)
   t.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 120)

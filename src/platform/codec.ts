@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
+import { FormatRegistry } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import canonicalize from 'canonicalize'
 import type { AnyEventType, NewEvent } from '../../schema/define.ts'
@@ -54,6 +55,15 @@ export function hashOf(
   return createHash('sha256').update(text!).digest('hex')
 }
 
+// TypeBox knows no formats by itself, and lets nothing pass that has one. An instant is as `toISOString` writes it (schema/shared.ts).
+FormatRegistry.Set('date-time', (text) => {
+  const milliseconds = Date.parse(text)
+  return !Number.isNaN(milliseconds) && new Date(milliseconds).toISOString() === text
+})
+
+/** What JSON cannot carry must not get as far as the log, nor half a surrogate pair (mails have such), which RFC 8785 and Postgres refuse. */
+const wellFormed = (_: string, value: unknown) => (typeof value === 'string' ? value.toWellFormed() : value)
+
 const boundTo = (stream: string, id: string) => `${stream}/${id}`
 
 /** The one codec that every reader and writer of events uses. */
@@ -77,8 +87,7 @@ export function createCodec(
       for (const { type: name, data } of events) {
         const type = types[name]
         if (!type) throw new Error(`${name} is not a declared event.`)
-        // What JSON cannot carry must not get as far as the log.
-        const plain = JSON.parse(JSON.stringify(data))
+        const plain = JSON.parse(JSON.stringify(data, wellFormed))
         const wrong = check(type, plain)
         if (wrong) throw new Error(`${name} does not fit its schema: ${wrong}`)
         if (type.personal.length > 0 && !key) ({ id: keyId, key } = await keyFor(vault, stream, keyId))

@@ -32,9 +32,17 @@ export async function initCluster({ dir, cluster, initdb, user, log }: Place): P
   return readPassword(password, cluster)
 }
 
-async function runInitdb(initdb: string, made: string, pwfile: string, { dir, user }: Pick<Place, 'dir' | 'user'>): Promise<void> {
+/** @param knowsUtf8 whether the machine has the locale C.UTF-8, without which pg_trgm takes letters beyond ASCII for punctuation */
+async function runInitdb(
+  initdb: string,
+  made: string,
+  pwfile: string,
+  place: Pick<Place, 'dir' | 'user'>,
+  knowsUtf8 = true,
+): Promise<void> {
+  const { dir, user } = place
   const args = [`--pgdata=${made}`, `--pwfile=${pwfile}`, '--username=postgres', '--auth=scram-sha-256', '--encoding=UTF8']
-  const locale = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
+  const locale = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', ...(knowsUtf8 ? ['--lc-ctype=C.UTF-8'] : [])]
   const more = ['--data-checksums', '--no-instructions']
   const child = spawn(initdb, [...args, ...locale, ...more], {
     ...user,
@@ -46,6 +54,7 @@ async function runInitdb(initdb: string, made: string, pwfile: string, { dir, us
   let output = ''
   child.stderr.setEncoding('utf8').on('data', (text) => (output += text))
   const [code] = await once(child, 'close')
+  if (code !== 0 && knowsUtf8 && /locale/.test(output)) return runInitdb(initdb, made, pwfile, place, false)
   if (code !== 0) throw postgresFault(output, { dir }) ?? new Error(`The Postgres cluster could not be made: ${output.trim()}`)
 }
 

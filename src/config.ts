@@ -56,6 +56,26 @@ const eventStoreUrl = (text: string) => {
   throw new Error('has to start with esdb://, esdb+discover://, kurrentdb:// or kurrentdb+discover:// and name a host')
 }
 
+/** Where a bucket is. @property prefix '' or one with a slash at its end */
+export type BucketAddress = { bucket: string; prefix: string; region: string; endpoint?: string }
+
+const bucketAddress = (text: string): BucketAddress => {
+  const url = URL.parse(text)
+  const path = url?.pathname.replace(/^\/+|\/+$/g, '') ?? ''
+  const { region, endpoint, ...others } = Object.fromEntries(url?.searchParams ?? [])
+  const isRight =
+    /^s3:\/\/[a-z0-9][a-z0-9.-]+[a-z0-9]([/?]|$)/.test(text) && !url?.port && /^[\w./-]*$/.test(path) && Object.keys(others).length === 0
+  if (!isRight || !region || !/^[a-z0-9-]+$/.test(region))
+    throw new Error("has to be s3://bucket/prefix?region=…, and &endpoint=https://… for a server that is not Amazon's")
+  const address = { bucket: url!.hostname, prefix: path && `${path}/`, region }
+  if (endpoint === undefined) return address
+  try {
+    return { ...address, endpoint: httpUrl(endpoint) }
+  } catch {
+    throw new Error('has to name an endpoint that starts with http:// or https://')
+  }
+}
+
 const setting = <Value>(setting: Setting<Value>) => setting
 
 /** All settings there are, in the order in which the README shows them. */
@@ -93,6 +113,22 @@ export const settings = {
     name: 'DATABASE_URL',
     description: 'Postgres to use (postgres://…). Unset: the embedded Postgres',
     parse: matching(/^postgres(ql)?:\/\/\S+\/\S+$/, 'postgres://user:password@host:port/database'),
+  }),
+  blobs: setting({
+    name: 'BLOBS_URL',
+    description:
+      'Where mails and attachments are kept: a bucket, s3://bucket/prefix?region=… (and &endpoint=https://… if it is not at Amazon). Unset: a folder in the data folder',
+    parse: bucketAddress,
+  }),
+  s3AccessKeyId: setting({
+    name: 'AWS_ACCESS_KEY_ID',
+    description: 'Who we are at the bucket of BLOBS_URL',
+    parse: matching(/^[\x21-\x7e]+$/, 'the id of an access key, without spaces'),
+  }),
+  s3SecretAccessKey: setting({
+    name: 'AWS_SECRET_ACCESS_KEY',
+    description: 'The secret that belongs to AWS_ACCESS_KEY_ID',
+    parse: matching(/^[\x21-\x7e]+$/, 'a key, without spaces'),
   }),
   eventStorePort: setting({ name: 'EVENTSTORE_PORT', description: 'Port of the embedded event store. Unset: any free one', parse: port }),
   postgresPort: setting({ name: 'POSTGRES_PORT', description: 'Port of the embedded Postgres. Unset: any free one', parse: port }),
@@ -146,6 +182,8 @@ export function readConfig(env: NodeJS.ProcessEnv = environment()): Config {
       faults.push(`${name} ${(error as Error).message}.`)
     }
   }
+  if (config['blobs'] && !(config['s3AccessKeyId'] && config['s3SecretAccessKey']))
+    faults.push('BLOBS_URL needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.')
   config['serviceUrl'] ??= `http://127.0.0.1:${config['port']}`
   if (faults.length > 0) throw new ConfigError(faults)
   return Object.freeze(config) as Config

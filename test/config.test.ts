@@ -25,6 +25,9 @@ t.test('every setting is read', async (t) => {
     SMARTCRM_MASTER_KEY: Buffer.alloc(32, 7).toString('base64'),
     EVENTSTORE_URL: 'esdb+discover://user:pass@a:2113,b:2113?tls=false',
     DATABASE_URL: 'postgres://user:pass@db:5432/crm?sslmode=require',
+    BLOBS_URL: 's3://crm-mails/eu/blobs?region=eu-central-1&endpoint=https%3A%2F%2Fs3.example.com%3A9000%2F',
+    AWS_ACCESS_KEY_ID: 'id',
+    AWS_SECRET_ACCESS_KEY: 'secret+/',
     EVENTSTORE_PORT: '2113',
     POSTGRES_PORT: '5432',
     LOG_LEVEL: 'silent',
@@ -39,6 +42,9 @@ t.test('every setting is read', async (t) => {
     masterKey: Buffer.alloc(32, 7),
     eventStoreUrl: 'esdb+discover://user:pass@a:2113,b:2113?tls=false',
     databaseUrl: 'postgres://user:pass@db:5432/crm?sslmode=require',
+    blobs: { bucket: 'crm-mails', prefix: 'eu/blobs/', region: 'eu-central-1', endpoint: 'https://s3.example.com:9000' },
+    s3AccessKeyId: 'id',
+    s3SecretAccessKey: 'secret+/',
     eventStorePort: 2113,
     postgresPort: 5432,
     logLevel: 'silent',
@@ -65,6 +71,9 @@ t.test('every fault is listed at once, and no value is repeated in it', async (t
     SMARTCRM_MASTER_KEY: Buffer.alloc(31, 7).toString('hex'),
     EVENTSTORE_URL: 'http://secret@host',
     DATABASE_URL: 'mysql://secret@host/db',
+    BLOBS_URL: 'https://secret@host/bucket',
+    AWS_ACCESS_KEY_ID: 'an id',
+    AWS_SECRET_ACCESS_KEY: 'a secret',
     EVENTSTORE_PORT: '-1',
     POSTGRES_PORT: 'x',
     LOG_LEVEL: 'loud',
@@ -83,6 +92,9 @@ t.test('every fault is listed at once, and no value is repeated in it', async (t
     'SMARTCRM_MASTER_KEY has to be 32 bytes as base64 or hex, for example from: openssl rand -base64 32.',
     'EVENTSTORE_URL has to start with esdb://, esdb+discover://, kurrentdb:// or kurrentdb+discover:// and name a host.',
     'DATABASE_URL has to be postgres://user:password@host:port/database.',
+    "BLOBS_URL has to be s3://bucket/prefix?region=…, and &endpoint=https://… for a server that is not Amazon's.",
+    'AWS_ACCESS_KEY_ID has to be the id of an access key, without spaces.',
+    'AWS_SECRET_ACCESS_KEY has to be a key, without spaces.',
     'EVENTSTORE_PORT has to be a port: a whole number from 0 to 65535.',
     'POSTGRES_PORT has to be a port: a whole number from 0 to 65535.',
     'LOG_LEVEL has to be one of trace, debug, info, warn, error, fatal, silent.',
@@ -98,6 +110,30 @@ t.test('a master key is 32 bytes, as hex, base64 or base64url', async (t) => {
     t.strictSame(readConfig({ SMARTCRM_MASTER_KEY: key.toString(encoding) }).masterKey, key, encoding)
   }
   t.throws(() => readConfig({ SMARTCRM_MASTER_KEY: `${'%'.repeat(4)}${key.toString('base64')}` }), ConfigError, 'with what base64 skips')
+})
+
+t.test('a bucket is named whole, with its region, and needs a key', async (t) => {
+  const key = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'secret' }
+  const blobs = (url: string) => readConfig({ BLOBS_URL: url, ...key }).blobs
+  t.strictSame(blobs('s3://crm.example?region=us-east-1'), { bucket: 'crm.example', prefix: '', region: 'us-east-1' })
+  t.strictSame(blobs('s3://crm/a//?region=us-east-1'), { bucket: 'crm', prefix: 'a/', region: 'us-east-1' })
+  for (const wrong of [
+    's3://crm',
+    's3://CRM?region=a',
+    's3://user:secret@crm?region=a',
+    's3://crm?region=a&endpoint=x',
+    's3://crm?region=a&zone=b',
+  ]) {
+    t.match(
+      faultsOf(() => blobs(wrong)),
+      [/^BLOBS_URL has to /],
+      wrong,
+    )
+  }
+  t.strictSame(
+    faultsOf(() => readConfig({ BLOBS_URL: 's3://crm?region=a', AWS_ACCESS_KEY_ID: 'id' })),
+    ['BLOBS_URL needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.'],
+  )
 })
 
 t.test('KurrentDB goes by the scheme that the client knows', async (t) => {

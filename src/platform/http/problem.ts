@@ -26,6 +26,7 @@ export function problemOf(error: unknown): Problem {
   if (validation) return problemOf(new Invalid(faultsOf(validation, validationContext === 'body' ? '' : `/${validationContext}`)))
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return malformed(statusCode, message)
   if (isConnectionFault(error)) return problem(503, 'unavailable', 'The database cannot be reached. Try again.')
+  if (isTableMissing(error)) return problem(503, 'unavailable', 'The read tables are not there yet: no projector has made them. Try again.')
   return problem(500, 'internal-error', 'Something went wrong that should not have. It was logged under this instance.')
 }
 
@@ -83,3 +84,6 @@ function isConnectionFault(error: unknown): boolean {
   if (typeof code === 'string' && /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|08|53|57P)/.test(code)) return true
   return typeof message === 'string' && /^(Connection terminated|timeout exceeded when trying to connect)/.test(message)
 }
+
+/** Undefined table: at the very first start the API may be up before the projector is. */
+const isTableMissing = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '42P01'

@@ -5,6 +5,7 @@ import { commands } from './commands.ts'
 import { batchRoute } from './contacts/batch.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
 import { dispatch } from './contacts/upsert.ts'
+import { jobRoutes } from './jobs/routes.ts'
 import { journal } from './journal/journal.ts'
 import { type ApiKeys, createApiKeys } from './platform/api-keys.ts'
 import { commandRoute, type View } from './platform/http/commands.ts'
@@ -12,7 +13,9 @@ import { type Check, healthRoutes } from './platform/http/health.ts'
 import { openapiRoutes } from './platform/http/openapi.ts'
 import { queryRoute, type Tables } from './platform/http/queries.ts'
 import { createServer } from './platform/http/server.ts'
+import { jobMetrics } from './platform/jobs-metrics.ts'
 import type { Logger } from './platform/log.ts'
+import { createMetrics, metricsRoute } from './platform/metrics.ts'
 import type { Services } from './services.ts'
 
 /** How the subject of each category of streams is shown. */
@@ -37,7 +40,7 @@ type Options = {
 
 /** The HTTP API: every route is derived from the lists of commands and queries. */
 export async function createApp({ services, tables, checks, adminKey, version, log }: Options): Promise<App> {
-  const { pool, store, codec, runner, claims, vault } = services
+  const { pool, store, codec, runner, claims, vault, jobs } = services
   const keys = createApiKeys(pool, adminKey)
   const server = createServer(keys, log)
   const secret = vault.secret('requests')
@@ -53,6 +56,11 @@ export async function createApp({ services, tables, checks, adminKey, version, l
     queryRoute(server, asked, pool, tables)
   }
   for (const query of [contactHistory(runner.load), journal(store, codec)]) queryRoute(server, query, pool)
+  jobRoutes(server, jobs)
+
+  const metrics = createMetrics()
+  jobMetrics(metrics, jobs)
+  metricsRoute(server, metrics)
   await server.ready()
   return { server, keys, setClosing }
 }

@@ -1,9 +1,11 @@
 import { allEvents } from '../schema/events.ts'
 import type { Config } from './config.ts'
 import { type Claims, createClaims } from './contacts/claims.ts'
+import { jobTypes } from './jobs/index.ts'
 import { type Codec, createCodec } from './platform/codec.ts'
 import { openPool, type Pool } from './platform/database.ts'
 import { type EventStore, openEventStore } from './platform/event-store.ts'
+import { type Jobs, openJobs } from './platform/jobs-queue.ts'
 import type { Logger } from './platform/log.ts'
 import { loadMasterKey } from './platform/master-key.ts'
 import { createRunner, type Guard, type Runner } from './platform/runner.ts'
@@ -17,6 +19,7 @@ export type Services = {
   readonly codec: Codec
   readonly runner: Runner
   readonly claims: Claims
+  readonly jobs: Jobs
   close(): Promise<void>
 }
 
@@ -34,6 +37,7 @@ export async function openServices(config: Connected, log: Logger): Promise<Serv
     const runner = createRunner(store, codec, guards)
     const claims = createClaims(store, codec, runner.load, vault.secret('claims'))
     guards['contact'] = claims
+    const jobs = openJobs({ url: config.databaseUrl, pool, log, types: jobTypes })
     return {
       pool,
       store,
@@ -41,7 +45,9 @@ export async function openServices(config: Connected, log: Logger): Promise<Serv
       codec,
       runner,
       claims,
+      jobs,
       async close() {
+        await jobs.close()
         await store.close()
         await pool.close()
       },

@@ -17,6 +17,8 @@ export type FollowerOptions<Work> = {
   readonly decode: Decode
   /** The types that mean something here; others are passed over undecoded. Left out: all are decoded. */
   readonly types?: ReadonlySet<string>
+  /** What has to be known first; asked for in every term, and after every failure. */
+  prepare?(): Promise<void>
   /** What an event means. What it throws is taken for a fault of the event. */
   interpret(event: RecordedEvent): readonly Work[]
   /** Carries that out for a whole batch, in the transaction in which the checkpoint moves. */
@@ -89,6 +91,7 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
   const follow = async ({ epoch, signal }: Term) => {
     const stored = await readCheckpoint(pool, checkpoint)
     if (stored?.epoch !== epoch) throw new Fenced()
+    await options.prepare?.()
     let position = stored.position
     const leaving = new AbortController()
     const events = subscribe(comparePositions(position, START) === 0 ? null : position, AbortSignal.any([signal, leaving.signal]))

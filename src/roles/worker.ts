@@ -1,21 +1,50 @@
+import { randomUUID } from 'node:crypto'
 import type { Config } from '../config.ts'
+import { dispatch } from '../contacts/upsert.ts'
 import { migrate } from '../platform/database.ts'
 import { startHeartbeat } from '../platform/heartbeat.ts'
+import { startWorker } from '../platform/jobs-worker.ts'
+import { holdLease } from '../platform/lease.ts'
 import type { Logger } from '../platform/log.ts'
+import { bearReactors, createReactors, REACTORS, reactorNames } from '../platform/reactor.ts'
+import { reactors } from '../reactors/index.ts'
 import { openServices } from '../services.ts'
 import { connected } from './connected.ts'
-import type { Running } from './role.ts'
+import { isSupervised, type Running } from './role.ts'
 
-/** Does what has to be done by itself: so far, the heartbeat. */
+/** How long jobs may go on when this ends: below the time after which the process is killed, by the supervisor or by itself. */
+const graceMs = () => (isSupervised() ? 3_500 : 8_000)
+
+/** Does what has to be done by itself: the heartbeat, the reactors, the jobs. */
 export async function run(config: Config, log: Logger): Promise<Running> {
   const urls = connected(config)
   await migrate(urls.databaseUrl, log)
   const services = await openServices(urls, log)
-  const heartbeat = startHeartbeat(services.store, services.codec, log)
-  return {
-    async close() {
-      heartbeat.close()
-      await services.close()
-    },
+  const { pool, store, codec, runner, claims, vault, jobs } = services
+  const heartbeat = startHeartbeat(store, codec, log)
+  try {
+    if (reactors.length > 0) await bearReactors(pool, reactors, store.end)
+    const worker = await startWorker({ jobs, log, services, execute: dispatch(runner, claims), secret: vault.secret('requests') })
+    const reacting = createReactors({
+      pool,
+      log,
+      reactors,
+      jobs,
+      subscribe: (after, signal) => store.subscribe({ after, signal }),
+      decode: codec.decode,
+    })
+    const tables = reactorNames(reactors)
+    const lease = reactors.length > 0 ? holdLease({ pool, log, owner: randomUUID(), tables, checkpoint: REACTORS }, reacting.lead) : null
+    return {
+      async close() {
+        heartbeat.close()
+        await Promise.all([worker.close(graceMs()), lease?.close()])
+        await services.close()
+      },
+    }
+  } catch (error) {
+    heartbeat.close()
+    await services.close()
+    throw error
   }
 }

@@ -1,0 +1,5 @@
+import type { JobType } from '../platform/jobs.ts'
+import type { Services } from '../services.ts'
+
+/** Every kind of job there is. A test keeps this list complete. */
+export const jobTypes: readonly JobType<Services>[] = []

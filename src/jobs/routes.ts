@@ -1,0 +1,96 @@
+import { type Static, Type } from '@sinclair/typebox'
+import type { FastifyInstance } from 'fastify'
+import { Job, JobPage, JobState } from '../../schema/job.ts'
+import { Id } from '../../schema/shared.ts'
+import { sendCacheable } from '../platform/http/queries.ts'
+import type { Jobs } from '../platform/jobs-queue.ts'
+import { findJob, listJobs } from '../platform/jobs-view.ts'
+import { pageParameters } from '../platform/page.ts'
+import { Refused } from '../platform/refusal.ts'
+
+const Filters = Type.Object(
+  {
+    ...pageParameters,
+    state: Type.Optional(JobState),
+    queue: Type.Optional(Type.String({ maxLength: 200 })),
+    key: Type.Optional(Type.String({ maxLength: 200, pattern: '^[^\\u0000]*$' })),
+  },
+  { additionalProperties: false },
+)
+
+const answers = (schema: object) => ({
+  200: schema,
+  default: { description: 'A problem document.', content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } } },
+})
+
+/** Long work: what there is, how far it is, and a hand in it. */
+export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
+  const { types, pool } = jobs
+  const tags = ['jobs']
+  const params = Type.Object({ id: Id })
+
+  const found = async (id: string): Promise<Job> => {
+    await jobs.ready()
+    const job = await findJob(pool, types, id)
+    if (!job) throw new Refused('job-not-found', 'There is no job with this id. Those that are over are kept for a week.', 404)
+    return job
+  }
+  const typeOf = ({ queue }: Job) => types.find((type) => type.queue === queue)!
+
+  app.get('/v1/jobs', {
+    schema: { operationId: 'listJobs', summary: 'List jobs, the newest first', tags, querystring: Filters, response: answers(JobPage) },
+    async handler(request, reply) {
+      await jobs.ready()
+      const query = request.query as Static<typeof Filters>
+      const page = await listJobs(pool, types, query as Parameters<typeof listJobs>[2])
+      if (page.nextCursor) {
+        const { searchParams } = new URL(request.url, 'http://localhost')
+        searchParams.set('cursor', page.nextCursor)
+        reply.header('link', `</v1/jobs?${searchParams}>; rel="next"`)
+      }
+      return sendCacheable(request, reply, page)
+    },
+  })
+
+  app.get('/v1/jobs/:id', {
+    schema: { operationId: 'getJob', summary: 'Get a job', tags, params, response: answers(Job) },
+    handler: async (request, reply) => sendCacheable(request, reply, await found((request.params as { id: string }).id)),
+  })
+
+  app.post('/v1/jobs/:id/retry', {
+    schema: {
+      operationId: 'retryJob',
+      summary: 'Try a failed job again, at once',
+      description: 'Also one that waits for its next attempt. It may fail as often again as a new one.',
+      tags,
+      params,
+      response: answers(Job),
+    },
+    async handler(request) {
+      const job = await found((request.params as { id: string }).id)
+      // Asked again while it already waits or runs anew, there is nothing left to do.
+      if (job.state === 'running' || job.state === 'waiting') return job
+      if (!(await jobs.retry(typeOf(job), job.id))) {
+        throw new Refused('job-over', `This job is ${job.state}: only one that failed can be tried again.`)
+      }
+      return found(job.id)
+    },
+  })
+
+  app.post('/v1/jobs/:id/cancel', {
+    schema: {
+      operationId: 'cancelJob',
+      summary: 'Cancel a job for good',
+      description: 'One that runs is told to stop; what it has done until then stays done.',
+      tags,
+      params,
+      response: answers(Job),
+    },
+    async handler(request) {
+      const job = await found((request.params as { id: string }).id)
+      if (job.state === 'cancelled') return job
+      if (!(await jobs.cancel(typeOf(job), job.id))) throw new Refused('job-over', 'This job is done: there is nothing left to cancel.')
+      return found(job.id)
+    },
+  })
+}

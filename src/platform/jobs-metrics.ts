@@ -1,0 +1,83 @@
+import { Gauge } from 'prom-client'
+import { sql } from './database.ts'
+import type { Jobs } from './jobs-queue.ts'
+import type { Metrics } from './metrics.ts'
+
+type Count = { queue: string; state: string; jobs: number; oldest: number }
+type Duration = { queue: string; jobs: number; p50: number; p95: number; p99: number }
+
+/** A scrape asks once for all; several at once share an answer. */
+const FRESH_MS = 2_000
+const WINDOW_SECONDS = 300
+
+/** How many jobs are in which state, how old, and how long they took lately: from the table, so the same whichever process is asked. */
+export function jobMetrics({ registry }: Metrics, jobs: Jobs): void {
+  const queues = sql.array(
+    jobs.types.map(({ queue }) => queue),
+    'text',
+  )
+  const counts = shared(async () => {
+    await jobs.ready()
+    return jobs.pool.rows<Count>(sql.unsafe`
+      select name as queue, state::text as state, count(*) as jobs, extract(epoch from now() - min(created_on))::float8 as oldest
+      from pgboss.job where name = any(${queues}) group by 1, 2`)
+  })
+  const durations = shared(async () => {
+    await jobs.ready()
+    const seconds = sql.fragment`extract(epoch from completed_on - started_on)`
+    return jobs.pool.rows<Duration>(sql.unsafe`
+      select name as queue, count(*) as jobs,
+        percentile_cont(0.5) within group (order by ${seconds}) as p50,
+        percentile_cont(0.95) within group (order by ${seconds}) as p95,
+        percentile_cont(0.99) within group (order by ${seconds}) as p99
+      from pgboss.job
+      where name = any(${queues}) and state = 'completed' and completed_on > now() - ${WINDOW_SECONDS} * interval '1 second' group by 1`)
+  })
+  const gauge = (name: string, help: string, labelNames: string[], fill: (gauge: Gauge) => Promise<void>) =>
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      async collect() {
+        this.reset()
+        await fill(this)
+      },
+    })
+
+  gauge(
+    'smartcrm_jobs',
+    'Jobs by queue and state (created, retry, active, completed, cancelled, failed).',
+    ['queue', 'state'],
+    async (gauge) => {
+      for (const { queue, state, jobs } of await counts()) gauge.set({ queue, state }, jobs)
+    },
+  )
+  gauge('smartcrm_jobs_oldest_seconds', 'Age of the oldest job by queue and state.', ['queue', 'state'], async (gauge) => {
+    for (const { queue, state, oldest } of await counts()) gauge.set({ queue, state }, oldest)
+  })
+  gauge('smartcrm_jobs_finished_recently', `Jobs done in the last ${WINDOW_SECONDS} s.`, ['queue'], async (gauge) => {
+    for (const { queue, jobs } of await durations()) gauge.set({ queue }, jobs)
+  })
+  gauge('smartcrm_job_duration_seconds', `How long jobs took in the last ${WINDOW_SECONDS} s.`, ['queue', 'quantile'], async (gauge) => {
+    for (const { queue, p50, p95, p99 } of await durations()) {
+      gauge.set({ queue, quantile: '0.5' }, p50)
+      gauge.set({ queue, quantile: '0.95' }, p95)
+      gauge.set({ queue, quantile: '0.99' }, p99)
+    }
+  })
+}
+
+function shared<T>(ask: () => Promise<T>): () => Promise<T> {
+  let last: { at: number; answer: Promise<T> } | null = null
+  return () => {
+    if (!last || performance.now() - last.at > FRESH_MS) {
+      const answer = ask()
+      last = { at: performance.now(), answer }
+      answer.catch(() => {
+        last = null
+      })
+    }
+    return last.answer
+  }
+}

@@ -1,0 +1,85 @@
+import type { Database, Pool } from './database.ts'
+import { sql } from './database.ts'
+
+/** A job in the hands of a worker. Every claim has another `retryCount`, so the two name the attempt: nothing is settled for one that was taken over. */
+export type Attempt = { readonly id: string; readonly retryCount: number }
+
+export type Progress = { readonly done: number; readonly total: number | null; readonly note: string | null }
+
+/** Told when a queue has something to do; the payload is its name. */
+export const WAKE_CHANNEL = 'smartcrm_jobs'
+/** Told when a job is cancelled; the payload is its id. */
+export const CANCEL_CHANNEL = 'smartcrm_jobs_cancelled'
+
+/*
+ * What pg-boss's own functions do not do, on its table as the pinned version has it. A change of that version has to look at these.
+ */
+
+export const notify = (db: Database, channel: string, payload: string) => db.rows(sql.unsafe`select pg_notify(${channel}, ${payload})`)
+
+const ids = (attempts: readonly Attempt[]) =>
+  sql.array(
+    attempts.map(({ id }) => id),
+    'uuid',
+  )
+const matching = (queue: string, attempts: readonly Attempt[]) => sql.fragment`
+  name = ${queue} and state = 'active' and id = any(${ids(attempts)})
+  and (id, retry_count) in (select * from unnest(${ids(attempts)}, ${sql.array(
+    attempts.map(({ retryCount }) => retryCount),
+    'int4',
+  )}))`
+
+/**
+ * Gives the jobs that this transaction has just inserted the order in which they were given. pg-boss takes the oldest of a key first, and all of one
+ * transaction are equally old to it; between those their ids, which mean nothing, would decide.
+ */
+export const putInOrder = (db: Database, queue: string, inserted: readonly string[]) =>
+  db.rows(sql.unsafe`
+    update pgboss.job j set created_on = statement_timestamp() + o.place * interval '1 microsecond'
+    from unnest(${sql.array([...inserted], 'uuid')}) with ordinality o(id, place)
+    where j.name = ${queue} and j.id = o.id`)
+
+/** Which of these attempts are still their worker's. */
+export async function stillHeld(db: Database, queue: string, attempts: readonly Attempt[]): Promise<Set<string>> {
+  const rows = await db.rows<{ id: string }>(sql.unsafe`select id from pgboss.job where ${matching(queue, attempts)}`)
+  return new Set(rows.map(({ id }) => id))
+}
+
+/** The attempt is the last one: if it is failed now, that is for good. */
+export const makeLast = (db: Database, queue: string, attempt: Attempt) =>
+  db.rows(sql.unsafe`update pgboss.job set retry_limit = retry_count where ${matching(queue, [attempt])}`)
+
+/** A job that waits to be tried again is tried in so many seconds. */
+export const postpone = (db: Database, queue: string, id: string, seconds: number) =>
+  db.rows(sql.unsafe`
+    update pgboss.job set start_after = now() + ${seconds} * interval '1 second' where name = ${queue} and id = ${id} and state = 'retry'`)
+
+/** A job that failed for good, or waits to be tried again, is tried at once, and may fail so often again. */
+export const allowRetries = (db: Database, queue: string, id: string, retries: number) =>
+  db.rows(sql.unsafe`
+    update pgboss.job set retry_limit = retry_count + 1 + ${retries}::int, start_after = now() where name = ${queue} and id = ${id} and state = 'retry' returning id`)
+
+/** As if the attempts had never begun: another worker may take them up at once, and none counts against its job. */
+export const handBack = (db: Database, queue: string, attempts: readonly Attempt[]) =>
+  db.rows(sql.unsafe`
+    update pgboss.job set state = 'created', started_on = null, heartbeat_on = null where ${matching(queue, attempts)}
+    returning pg_notify(${WAKE_CHANNEL}, ${queue})`)
+
+export const storeProgress = (db: Database, progress: readonly (Progress & { readonly jobId: string })[]) =>
+  db.rows(sql.unsafe`
+    insert into smartcrm.job_progress (job_id, done, total, note)
+    select "jobId", done, total, note from json_to_recordset(${JSON.stringify(progress)}::json) as x("jobId" uuid, done bigint, total bigint, note text)
+    on conflict (job_id) do update set done = excluded.done, total = excluded.total, note = excluded.note, at = now()`)
+
+/** Jobs that are over are kept so long; those that failed stay until somebody retries or cancels them. */
+const KEPT_DAYS = 7
+
+/** Forgets jobs that were over a week ago. */
+export async function sweep(pool: Pool, queues: readonly string[]): Promise<void> {
+  await pool.rows(sql.unsafe`
+    delete from pgboss.job where name = any(${sql.array([...queues], 'text')}) and state in ('completed', 'cancelled')
+      and completed_on < now() - ${KEPT_DAYS} * interval '1 day'`)
+  await pool.rows(sql.unsafe`
+    delete from smartcrm.job_progress p where at < now() - ${KEPT_DAYS} * interval '1 day' and not exists (
+      select from pgboss.job j where j.name = any(${sql.array([...queues], 'text')}) and j.id = p.job_id)`)
+}

@@ -23,7 +23,7 @@ export const journal = (store: EventStore, codec: Codec): QueryEndpoint =>
     params: Type.Object({}),
     querystring: Type.Object({
       after: Type.Optional({ ...PositionText, description: 'Only what comes after this position. Left out: from the start.' }),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
+      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'How many at most.' })),
     }),
     response: JournalPage,
     async run(_db, { query: { after, limit = 100 } }) {

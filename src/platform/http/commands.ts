@@ -7,6 +7,7 @@ import { formatPosition, type Position } from '../position.ts'
 import { type Fault, Invalid } from '../refusal.ts'
 import type { Outcome, Request } from '../runner.ts'
 import { uuidv5 } from '../uuid.ts'
+import { problemResponse } from './openapi.ts'
 import { etagOf, idempotencyKey, revisionsOf } from './preconditions.ts'
 import { faultsOf } from './validation.ts'
 
@@ -32,14 +33,23 @@ export const positionHeader = {
 }
 const answerHeaders = { ETag: { type: 'string', description: 'The revision, a dot and a digest of the answer.' }, ...positionHeader }
 
+const descriptions: Readonly<Record<string, string>> = {
+  200: 'Done, or there was nothing to do: how it is now.',
+  201: 'It was made: how it is now.',
+  207: 'A result for each input.',
+}
+
 /** The schema of a command's headers and answers; the same for all of them. @param headers of the answers that are none of a problem */
-export const commandSchema = (answers: Record<string, object>, headers: object = answerHeaders) => ({
-  headers: { ...commandHeaders, additionalProperties: true },
-  response: {
-    ...Object.fromEntries(Object.entries(answers).map(([status, schema]) => [status, { ...schema, headers }])),
-    default: { description: 'A problem document.', content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } } },
-  },
-})
+export function commandSchema(answers: Record<string, object>, headers: object = answerHeaders) {
+  const response = Object.entries(answers).map(([status, schema]) => {
+    const more = status === '201' ? { ...headers, Location: { type: 'string', description: 'Where it is.' } } : headers
+    return [status, { description: descriptions[status], headers: more, content: { 'application/json': { schema } } }]
+  })
+  return {
+    headers: { ...commandHeaders, additionalProperties: true },
+    response: { ...Object.fromEntries(response), default: problemResponse },
+  }
+}
 
 /**
  * What makes a repeat of this request recognisable, and who asks.

@@ -2,6 +2,26 @@ import swagger from '@fastify/swagger'
 import reference from '@scalar/fastify-api-reference'
 import type { FastifyInstance } from 'fastify'
 
+/** How every route says what it answers when it refuses or fails. */
+export const problemResponse = {
+  description: 'A problem document.',
+  content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } },
+}
+
+/** The page shows and tries this API and asks nobody else for anything: what its script would like to, the browser does not let it. */
+const policy = [
+  "default-src 'none'",
+  "script-src 'self' 'unsafe-inline'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data: blob:",
+  "font-src 'self' data:",
+  "connect-src 'self'",
+  "worker-src 'self' blob:",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
 /** `/openapi.json`, made of the routes' own schemas, and `/reference`, a page to read and try the API, served whole from here. */
 export async function openapiRoutes(app: FastifyInstance, version: string): Promise<void> {
   await app.register(swagger, {
@@ -25,9 +45,22 @@ export async function openapiRoutes(app: FastifyInstance, version: string): Prom
     page.addHook('onRoute', (route) => {
       route.config = { ...route.config, open: true }
     })
+    page.addHook('onSend', async (_request, reply) => {
+      reply.header('content-security-policy', policy).header('x-content-type-options', 'nosniff')
+    })
     await page.register(reference, {
       routePrefix: '/reference',
-      configuration: { url: '/openapi.json', title: 'SmartCRM API', withDefaultFonts: false, telemetry: false, hideClientButton: true },
+      configuration: {
+        url: '/openapi.json',
+        title: 'SmartCRM API',
+        withDefaultFonts: false,
+        telemetry: false,
+        hideClientButton: true,
+        // On localhost these are there unless they are refused; they talk to the vendor.
+        showDeveloperTools: 'never',
+        agent: { disabled: true },
+        mcp: { disabled: true },
+      },
     })
   })
 }

@@ -5,6 +5,8 @@ import type { Database } from '../database.ts'
 import { formatPosition, type Position, parsePosition } from '../position.ts'
 import type { QueryEndpoint } from '../projection.ts'
 import { Invalid, Refused, Unavailable } from '../refusal.ts'
+import { positionHeader } from './commands.ts'
+import { problemResponse } from './openapi.ts'
 import { etagOf, matchesNone, waitSeconds } from './preconditions.ts'
 import { closing } from './server.ts'
 
@@ -29,7 +31,18 @@ const queryHeaders = Type.Object(
   { additionalProperties: true },
 )
 
-const problem = { description: 'A problem document.', content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } } }
+const etagHeader = { ETag: { type: 'string', description: 'Names this very answer: send it back as If-None-Match.' } }
+
+/** What a query answers, for its route's schema. @param hasPosition the answer tells how far the tables were */
+export const answersOf = (found: object, hasPosition = false) => ({
+  200: {
+    description: 'Found.',
+    headers: { ...etagHeader, ...(hasPosition && positionHeader) },
+    content: { 'application/json': { schema: found } },
+  },
+  304: { description: 'The caller has it already.', type: 'null', headers: etagHeader },
+  default: problemResponse,
+})
 
 /** Makes a query an endpoint. @param tables absent for a question that the log itself answers, which is never behind */
 export function queryRoute(app: FastifyInstance, endpoint: QueryEndpoint, db: Database, tables?: Tables): void {
@@ -43,7 +56,7 @@ export function queryRoute(app: FastifyInstance, endpoint: QueryEndpoint, db: Da
       params,
       querystring: { ...querystring, additionalProperties: false },
       headers: queryHeaders,
-      response: { 200: response, default: problem },
+      response: answersOf(response, tables !== undefined),
     },
     async handler(request, reply) {
       if (tables) await waitForTables(request, reply, tables)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import Fastify, { type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import { Problem } from '../../../schema/problem.ts'
 import type { ApiKeys, Caller } from '../api-keys.ts'
 import type { Logger } from '../log.ts'
@@ -45,7 +45,10 @@ export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
     bodyLimit: 1024 * 1024,
     routerOptions: { maxParamLength: 500 },
     // A path that cannot be decoded, or a request that is no HTTP, is answered like any other wrong one.
-    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
+    frameworkErrors: (error, request, reply) => {
+      handleError(error, request, reply)
+      logRequest(request, reply)
+    },
     clientErrorHandler: handleClientError,
   }) as unknown as FastifyInstance
   app.setValidatorCompiler(compileValidator)
@@ -90,24 +93,29 @@ export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
   app.addHook('onResponse', async (request, reply) => {
     // One that was answered just before would otherwise keep its connection, and us, for as long as keep-alive lasts.
     if (ending.signal.aborted) setImmediate(() => app.server.closeIdleConnections())
-    const { method, correlationId, routeOptions, params } = request
-    // The route's template, not the address: addresses carry e-mail addresses and search words.
-    const route = routeOptions.url ?? '(none)'
-    const { id } = (params ?? {}) as { id?: string }
-    request.log.info(
-      {
-        method,
-        route,
-        id: id && UUID.test(id) ? id : undefined,
-        status: reply.statusCode,
-        ms: Math.round(reply.elapsedTime),
-        correlationId,
-        actor: request.caller?.actor,
-      },
-      'request',
-    )
+    logRequest(request, reply)
   })
   return app
+}
+
+/** The one line a request. */
+function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+  const { method, correlationId, routeOptions, params } = request
+  // The route's template, not the address: addresses carry e-mail addresses and search words.
+  const route = routeOptions.url ?? '(none)'
+  const { id } = (params ?? {}) as { id?: string }
+  request.log.info(
+    {
+      method,
+      route,
+      id: id && UUID.test(id) ? id : undefined,
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime),
+      correlationId,
+      actor: request.caller?.actor,
+    },
+    'request',
+  )
 }
 
 function correlationIdOf({ headers }: FastifyRequest): string | undefined {

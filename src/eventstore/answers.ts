@@ -3,7 +3,7 @@ import statusMessages from '@eventstore/db-client/generated/status_pb.js'
 import anyMessages from 'google-protobuf/google/protobuf/any_pb.js'
 import emptyMessages from 'google-protobuf/google/protobuf/empty_pb.js'
 import type { Expected, WriteOutcome } from './appends.ts'
-import { type Failure, STATUS } from './grpc.ts'
+import { type Failure, STATUS } from './grpc-call.ts'
 import { nested, putVarint, varintSize } from './wire.ts'
 
 /** What became of a write; beyond what the log decides: it came too late, was too large, was malformed, or could not be kept. */

@@ -1,7 +1,8 @@
 import gossipMessages from '@eventstore/db-client/generated/gossip_pb.js'
 import featureMessages from '@eventstore/db-client/generated/serverfeatures_pb.js'
 import sharedMessages from '@eventstore/db-client/generated/shared_pb.js'
-import type { Call, Receiver } from './grpc.ts'
+import type { Receiver } from './grpc.ts'
+import type { Call } from './grpc-call.ts'
 
 /** The server whose protocol and behaviour the node follows. */
 export const SERVER_VERSION = '23.10.6'

@@ -37,6 +37,7 @@ export function readProposed(bytes: Buffer, from: number, to: number): Proposed 
   for (const required of ['type', 'content-type']) if (!told.has(required)) throw new MissingProperty(required)
   if (event.id === '') throw new RangeError('An event has no id.')
   event.type = told.get('type')!
+  if (event.type === '') throw new RangeError('An event has no type.')
   event.json = told.get('content-type') === 'application/json'
   return event
 }

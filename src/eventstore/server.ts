@@ -4,15 +4,19 @@ import gossipServices from '@eventstore/db-client/generated/gossip_grpc_pb.js'
 import featureServices from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js'
 import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import type { Logger } from 'pino'
+import { createBatchAppends } from './batch-appends.ts'
 import { type CompactResult, compact } from './compact.ts'
 import { gossip, serverFeatures, unary } from './features.ts'
-import { type Call, createGrpcServer, type Handler, type Receiver, STATUS } from './grpc.ts'
+import { createGrpcServer, type Handler, type Receiver } from './grpc.ts'
+import { type Call, STATUS } from './grpc-call.ts'
 import { createPages } from './http.ts'
 import { type Fault, openLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
-import { parseRead, serveRead } from './reads.ts'
+import { parseRead } from './read-requests.ts'
+import { serveRead } from './reads.ts'
 import { createSubscriptions } from './subscriptions.ts'
-import { createWrites } from './writes.ts'
+import { createWriteQueue, SHUTTING_DOWN } from './write-queue.ts'
+import { appendOnce, remove } from './writes.ts'
 
 export type EventStoreOptions = {
   /** The log's `.db` file; created where there is none. */
@@ -50,7 +54,8 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   const log = openLog({ file: options.file, ...(options.log && { log: options.log }), ...(options.fault && { fault: options.fault }) })
   const metrics = createMetrics()
   log.onCommit((_records, seconds) => metrics.committed(seconds))
-  const writes = createWrites(log, { maxAppendBytes: options.maxAppendBytes ?? 1024 * 1024 }, metrics)
+  const queue = createWriteQueue(log, metrics, options.maxAppendBytes ?? 1024 * 1024)
+  const batches = createBatchAppends(queue)
   const subscriptions = createSubscriptions(log, metrics, { slowConsumerMs: options.slowConsumerMs ?? 10_000 })
   const instanceId = randomUUID()
   let address: AddressInfo
@@ -74,21 +79,21 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   const handlers = new Map<string, Handler>()
   const offered: [path: string, handler: Handler][] = [
     [StreamsService.read.path, read],
-    [StreamsService.append.path, writes.append],
-    [StreamsService.batchAppend.path, writes.batchAppend],
-    [StreamsService.delete.path, writes.delete],
-    [StreamsService.tombstone.path, writes.tombstone],
+    [StreamsService.append.path, (call) => appendOnce(queue, call)],
+    [StreamsService.batchAppend.path, batches.handle],
+    [StreamsService.delete.path, (call) => remove(queue, call, false)],
+    [StreamsService.tombstone.path, (call) => remove(queue, call, true)],
     [gossipServices.GossipService.read.path, unary((call) => gossip(call, instanceId, address.port))],
     [featureServices.ServerFeaturesService.getSupportedMethods.path, unary(() => serverFeatures(handlers.keys()))],
   ]
-  for (const [path, handler] of offered) handlers.set(path, handler)
+  for (const [path, handler] of offered) handlers.set(path, (call) => (queue.isClosing() ? refuse(call) : handler(call)))
   const grpc = createGrpcServer(handlers)
   let compacting: Promise<CompactResult> | undefined
   const compactOnce = () => (compacting ??= compact(log).finally(() => (compacting = undefined)))
   const pages = createPages(log, metrics, { compact: compactOnce })
 
   const sockets = new Set<Socket>()
-  const server = createServer({ noDelay: true }, (socket) => {
+  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => {})
@@ -108,7 +113,8 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   async function close(): Promise<void> {
     server.close()
     await compacting
-    await writes.close()
+    await queue.close()
+    batches.close()
     subscriptions.close()
     await grpc.close(1000)
     pages.closeAllConnections()
@@ -124,6 +130,11 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
     compact: compactOnce,
     close: () => (closed ??= close()),
   }
+}
+
+function refuse(call: Call): Receiver {
+  call.finish(SHUTTING_DOWN)
+  return { message() {}, end() {} }
 }
 
 type Acceptor = { emit(event: 'connection', socket: Socket): boolean }

@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import { readAnswers, streamDeleted } from './answers.ts'
 import { isTombstoned } from './appends.ts'
-import { type Call, STATUS } from './grpc.ts'
+import { type Call, STATUS } from './grpc-call.ts'
 import type { Committed, Log } from './log.ts'
 import type { Row } from './log-reads.ts'
 import type { Metrics } from './metrics.ts'
-import { failureOfRead, pump, type ReadRequest, readStreamPage, wants } from './reads.ts'
+import type { ReadRequest } from './read-requests.ts'
+import { failureOfRead, pump, readStreamPage, wants } from './reads.ts'
 import { TOMBSTONE } from './record.ts'
 import { frame } from './wire.ts'
-import { SHUTTING_DOWN } from './writes.ts'
+import { SHUTTING_DOWN } from './write-queue.ts'
 
 /** The server's live buffer: one who is further behind than this is not live any more. */
 const LIVE_BUFFER_EVENTS = 32

@@ -134,6 +134,20 @@ t.test(
     writeFileSync(plan, '')
     const attempts: Attempt[] = []
     const file = join(place, 'log.db')
+
+    const synced = await startApart(file, { env: { LD_PRELOAD: library, FAULT_PLAN: plan } })
+    t.teardown(() => synced.kill())
+    const checking = connect(t, synced.url)
+    await checking.appendToStream('synced', events(1))
+    writeFileSync(plan, `1 ${constants.errno.EIO} sync`)
+    for (let n = 0; n < 5; n++)
+      t.match(
+        await failure(checking.appendToStream('synced', event(n))),
+        { message: /cannot be written/ },
+        'without a sync there is no acknowledgement',
+      )
+    await synced.kill()
+
     for (const [round, every] of [2, 7, 13, 29, 97].entries()) {
       writeFileSync(plan, '')
       const node = await startApart(file, { env: { LD_PRELOAD: library, FAULT_PLAN: plan } })

@@ -8,8 +8,8 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/* The plan is a file, so that the test can change it while the node runs: "<every> <errno>", or nothing. */
-static int fails(int descriptor) {
+/* The plan is a file, so that the test can change it while the node runs: "<every> <errno> [sync]", or nothing. */
+static int fails(int descriptor, int is_sync) {
   static int calls;
   char link[64], path[4096];
   snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
@@ -22,9 +22,11 @@ static int fails(int descriptor) {
   FILE *plan = fopen(getenv("FAULT_PLAN"), "r");
   if (!plan) return 0;
   int every = 0, error = 0;
-  int read = fscanf(plan, "%d %d", &every, &error);
+  char only[8] = "";
+  int read = fscanf(plan, "%d %d %7s", &every, &error, only);
   fclose(plan);
-  if (read != 2 || every <= 0 || ++calls % every != 0) return 0;
+  if (read < 2 || (strcmp(only, "sync") == 0 && !is_sync)) return 0;
+  if (every <= 0 || ++calls % every != 0) return 0;
   errno = error;
   return 1;
 }
@@ -33,25 +35,25 @@ static int fails(int descriptor) {
 
 ssize_t pwrite64(int descriptor, const void *bytes, size_t size, off64_t offset) {
   REAL(pwrite64);
-  return fails(descriptor) ? -1 : real(descriptor, bytes, size, offset);
+  return fails(descriptor, 0) ? -1 : real(descriptor, bytes, size, offset);
 }
 ssize_t pwrite(int descriptor, const void *bytes, size_t size, off_t offset) {
   REAL(pwrite);
-  return fails(descriptor) ? -1 : real(descriptor, bytes, size, offset);
+  return fails(descriptor, 0) ? -1 : real(descriptor, bytes, size, offset);
 }
 ssize_t write(int descriptor, const void *bytes, size_t size) {
   REAL(write);
-  return fails(descriptor) ? -1 : real(descriptor, bytes, size);
+  return fails(descriptor, 0) ? -1 : real(descriptor, bytes, size);
 }
 int fsync(int descriptor) {
   REAL(fsync);
-  return fails(descriptor) ? -1 : real(descriptor);
+  return fails(descriptor, 1) ? -1 : real(descriptor);
 }
 int fdatasync(int descriptor) {
   REAL(fdatasync);
-  return fails(descriptor) ? -1 : real(descriptor);
+  return fails(descriptor, 1) ? -1 : real(descriptor);
 }
 int ftruncate64(int descriptor, off64_t size) {
   REAL(ftruncate64);
-  return fails(descriptor) ? -1 : real(descriptor, size);
+  return fails(descriptor, 0) ? -1 : real(descriptor, size);
 }

@@ -10,8 +10,10 @@ import { type AnyType, newJob, testJobs } from '../support/jobs.ts'
 import { until } from '../support/projections.ts'
 
 const Any = Type.Object({}, { additionalProperties: true })
+// biome-ignore lint/suspicious/noExplicitAny: each test knows what it enqueues
+type Data = any
 const quick = { baseSeconds: 0.001, maxSeconds: 0.01 }
-const job = (run: (data: Record<string, never>, job: JobRun) => Promise<object | undefined>, more: Partial<AnyType> = {}): AnyType => ({
+const job = (run: (data: Data, job: JobRun) => Promise<object | undefined>, more: Partial<AnyType> = {}): AnyType => ({
   ...defineJob({ queue: 'work', schema: Any, run: run as never }),
   backoff: quick,
   ...more,

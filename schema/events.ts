@@ -1,9 +1,10 @@
 import { claimEvents } from './claim-events.ts'
 import { contactEvents } from './contact-events.ts'
+import { emailEvents } from './email-events.ts'
 import { heartbeatEvents } from './heartbeat-events.ts'
 
 /** Every event there is, by category. A test keeps this list complete. */
-export const eventsByCategory = { contact: contactEvents, claim: claimEvents, heartbeat: heartbeatEvents }
+export const eventsByCategory = { contact: contactEvents, email: emailEvents, claim: claimEvents, heartbeat: heartbeatEvents }
 
 /** Every event there is, by its type. */
-export const allEvents = { ...contactEvents, ...claimEvents, ...heartbeatEvents }
+export const allEvents = { ...contactEvents, ...emailEvents, ...claimEvents, ...heartbeatEvents }

@@ -78,6 +78,23 @@ export const query = <P extends TObject, Q extends TObject, R extends TSchema>(e
 type Tables<T extends Record<string, TableDeclaration>> = {
   [N in keyof T]: T[N] extends TableDeclaration<infer C, infer K> ? Table<C, K> : never
 }
+
+/** The keys of the rows of a table that a batch wrote or removed: of a removal by the first columns of a key, those that it met. */
+export type Touched<N extends string = string> = (table: N) => readonly Row[]
+
+/**
+ * Keeps tables that follow from others, which no handler writes. `run` comes after the batch's writes, in their transaction, and at most once a
+ * batch. It computes anew, from what the sources hold by now, every row that the touched keys may be about, and never adds to what is there, so that
+ * once a batch equals once an event. What it joins by must be found by the keys of the sources: a row's other columns before the batch are not known.
+ */
+export type Refresh<T extends Record<string, Table> = Record<string, Table>> = {
+  /** The tables that it keeps. */
+  readonly writes: readonly (keyof T & string)[]
+  /** The tables that they follow from; `run` is left out when a batch touched none of these. */
+  readonly from: readonly (keyof T & string)[]
+  run(db: Database, tables: T, touched: Touched<keyof T & string>): Promise<void>
+}
+
 type EventTypes = Record<string, AnyEventType>
 type Handlers<E extends EventTypes, T extends Record<string, TableDeclaration>> = {
   [N in keyof E]: (tables: Tables<T>, data: ReturnType<E[N]>['data'], event: RecordedEvent) => RowWrite[]
@@ -91,12 +108,15 @@ export type Projection = {
   readonly tables: Record<string, Table>
   /** The row writes of one event; none for a type that it does not handle. */
   handle(event: RecordedEvent): RowWrite[]
+  /** In their order: a later one may read what an earlier one keeps. */
+  readonly refreshes: readonly Refresh[]
   readonly eventTypes: ReadonlySet<string>
 }
 
 /**
  * Declares a projection.
  * @param on one handler an event type that it follows; what it returns is applied by the projector
+ * @param refresh keeps the tables that follow from the others
  */
 export function projection<const T extends Record<string, TableDeclaration<any, any>>, const E extends EventTypes>(declared: {
   name: string
@@ -104,6 +124,7 @@ export function projection<const T extends Record<string, TableDeclaration<any, 
   tables: T
   events: E
   on: Handlers<E, T>
+  refresh?: readonly Refresh<Tables<T> & Record<string, Table>>[]
 }): Projection & { readonly tables: Tables<T> } {
   const { name, version, on } = declared
   const tables = Object.fromEntries(
@@ -115,6 +136,7 @@ export function projection<const T extends Record<string, TableDeclaration<any, 
     version,
     tables: tables as Tables<T> & Record<string, Table>,
     handle: (event) => handlers[event.type]?.(tables, event.data, event) ?? [],
+    refreshes: (declared.refresh ?? []) as readonly Refresh[],
     eventTypes: new Set(Object.keys(on)),
   }
 }

@@ -113,18 +113,29 @@ export function createMemoryTable(table: Table): MemoryTable {
  */
 export function createInterpreter(projections: readonly Projection[]): (event: RecordedEvent) => RowWrite[] {
   const tables = tablesByName(projections)
+  const refreshed = new Set(projections.flatMap(refreshedTables))
   return (event) => {
     if (event.erased) return []
     const writes = projections.flatMap((projection) => projection.handle(event))
-    return writes.map((write) => normaliseWrite(tables.get(write.table)!, write))
+    return writes.map((write) => {
+      if (refreshed.has(write.table)) throw new InvalidWrite(`${write.verb} of ${write.table}: the table follows from others`)
+      return normaliseWrite(tables.get(write.table)!, write)
+    })
   }
 }
+
+/** The names of a projection's tables that no handler writes: they follow from others, in SQL alone. */
+export const refreshedTables = ({ tables, refreshes }: Projection): string[] =>
+  refreshes.flatMap(({ writes }) => writes.map((noun) => tables[noun]!.name))
 
 export const tablesByName = (projections: readonly Projection[]): Map<string, Table> =>
   new Map(projections.flatMap(({ tables }) => Object.values(tables).map((table) => [table.name, table])))
 
 export type MemoryTables<P extends Projection = Projection> = {
-  /** The rows of a table, by the name that the projection's file gives it (`contacts`), in the order in which they came. */
+  /**
+   * The rows of a table, by the name that the projection's file gives it (`contacts`), in the order in which they came.
+   * @throws Error for a table that follows from others: those are kept in SQL alone, and are not there in memory
+   */
   rows(table: keyof P['tables'] & string): Row[]
 }
 
@@ -136,5 +147,12 @@ export function foldInMemory<P extends Projection>(projection: P, events: Iterab
   const interpret = createInterpreter([projection])
   const tables = new Map(Object.values(projection.tables).map((table) => [table.name, createMemoryTable(table)]))
   for (const event of events) for (const write of interpret(event)) tables.get(write.table)!.apply(write)
-  return { rows: (noun) => tables.get(projection.tables[noun]!.name)!.rows() }
+  const refreshed = refreshedTables(projection)
+  return {
+    rows(noun) {
+      const { name } = projection.tables[noun]!
+      if (refreshed.includes(name)) throw new Error(`${name} follows from other tables and is not there in memory.`)
+      return tables.get(name)!.rows()
+    },
+  }
 }

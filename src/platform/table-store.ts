@@ -1,5 +1,5 @@
 import { type Database, type Query, sql } from './database.ts'
-import { type ColumnKind, type Projection, type Row, type RowWrite, snake, type Table } from './projection.ts'
+import { type ColumnKind, type Projection, type Refresh, type Row, type RowWrite, snake, type Table } from './projection.ts'
 import { createMemoryTable, isOneRow, keyText, tablesByName } from './rows.ts'
 
 /** Milliseconds are all that JavaScript's instants have; a count and an integer may grow past 32 bits. */
@@ -30,38 +30,58 @@ export type TableStore = {
 
 /**
  * Stores the tables of projections. However many rows of a table a batch touches, each step is one statement with one JSON parameter; a step
- * that has nothing to do is left out. The meaning of the writes is in rows.ts alone: here rows are only loaded and stored.
+ * that has nothing to do is left out. The meaning of the writes is in rows.ts alone: here rows are only loaded and stored. The tables that
+ * follow from others are refreshed after all that, once a batch.
  * @param schema where the tables are: `read`, or a scratch schema
  */
 export function createTableStore(projections: readonly Projection[], schema = 'read'): TableStore {
   const stores = new Map([...tablesByName(projections)].map(([name, table]) => [name, createOneTableStore(table, schema)]))
+  const refreshes = projections.flatMap((projection) => projection.refreshes.map((refresh) => bind(refresh, projection, schema)))
   return {
     async apply(db, writes) {
-      for (const [name, ofTable] of Map.groupBy(writes, ({ table }) => table)) await stores.get(name)!.apply(db, ofTable)
+      const touched = new Map<string, readonly Row[]>()
+      for (const [name, ofTable] of Map.groupBy(writes, ({ table }) => table)) {
+        touched.set(name, await stores.get(name)!.apply(db, ofTable))
+      }
+      for (const refresh of refreshes) await refresh(db, touched)
     },
   }
 }
 
-function createOneTableStore(table: Table, schema: string): TableStore {
+/** A refresh over the tables where they are. */
+function bind({ from, run }: Refresh, projection: Projection, schema: string) {
+  const here = Object.entries(projection.tables).map(([noun, table]) => [noun, { ...table, sql: sql.identifier([schema, table.name]) }])
+  const tables = Object.fromEntries(here) as Record<string, Table>
+  return async (db: Database, touched: ReadonlyMap<string, readonly Row[]>) => {
+    const keys = (noun: string) => touched.get(tables[noun]!.name) ?? []
+    if (from.some((noun) => keys(noun).length > 0)) await run(db, tables, keys)
+  }
+}
+
+function createOneTableStore(table: Table, schema: string) {
   const statements = compose(table, schema)
   return {
-    async apply(db, writes) {
+    /** Gives the keys of all rows that were written or removed. */
+    async apply(db: Database, writes: readonly RowWrite[]): Promise<Row[]> {
       const memory = createMemoryTable(table)
       const awaited = rowsToLoad(table, writes)
       if (awaited.length > 0) for (const row of await db.rows<Row>(statements.load(awaited))) memory.load(row)
 
       for (const write of writes) memory.apply(write)
 
+      const touched = new Map<string, Row>()
       const groups = writes.filter((write) => !isOneRow(table, write)).map(({ row }) => row)
       for (const [length, prefixes] of Map.groupBy(groups, (row) => Object.keys(row).length)) {
-        await db.rows(statements.removeGroups(length, prefixes))
+        for (const key of await db.rows<Row>(statements.removeGroups(length, prefixes))) touched.set(keyText(table, key), key)
       }
       const single = writes.filter((write) => isOneRow(table, write))
+      for (const { row } of single) touched.set(keyText(table, row), row)
       const removed = new Map(single.filter(({ verb }) => verb === 'remove').map(({ row }) => [keyText(table, row), row]))
       const gone = [...removed].filter(([key]) => !memory.get(key)).map(([, row]) => row)
       if (gone.length > 0) await db.rows(statements.remove(gone))
       const kept = memory.rows()
       if (kept.length > 0) await db.rows(statements.store(kept))
+      return [...touched.values()]
     },
   }
 }
@@ -91,8 +111,8 @@ function compose(table: Table, schema: string) {
   const keys = (of: readonly string[], rows: readonly Row[]) =>
     sql.fragment`(select * from json_to_recordset(${json(of, rows)}::json) as k (${typed(of)}) limit ${rows.length}) k`
   const same = (of: readonly string[]) => list(of, (column) => `t.${quoted(column)} = k.${quoted(column)}`, ' and ')
-  const remove = (of: readonly string[], rows: readonly Row[]): Query =>
-    sql.unsafe`delete from ${name} t using ${keys(of, rows)} where ${same(of)}`
+  const remove = (of: readonly string[], rows: readonly Row[]) =>
+    sql.fragment`delete from ${name} t using ${keys(of, rows)} where ${same(of)}`
 
   const others = columns.filter((column) => !table.key.includes(column))
   const conflict =
@@ -101,8 +121,10 @@ function compose(table: Table, schema: string) {
   return {
     load: (rows: readonly Row[]): Query =>
       sql.unsafe`select ${selected} from ${keys(table.key, rows)} join ${name} t on ${same(table.key)}`,
-    remove: (rows: readonly Row[]) => remove(table.key, rows),
-    removeGroups: (length: number, rows: readonly Row[]) => remove(table.key.slice(0, length), rows),
+    remove: (rows: readonly Row[]): Query => sql.unsafe`${remove(table.key, rows)}`,
+    /** Gives the keys that it met. */
+    removeGroups: (length: number, rows: readonly Row[]): Query =>
+      sql.unsafe`${remove(table.key.slice(0, length), rows)} returning ${list(table.key, (column) => `t.${quoted(column)} as "${column}"`)}`,
     store: (rows: readonly Row[]): Query =>
       sql.unsafe`insert into ${name} (${list(columns)}) select * from json_to_recordset(${json(columns, rows)}::json) as k (${typed(columns)})
         on conflict (${list(table.key)}) ${conflict}`,

@@ -22,15 +22,16 @@ export const minute = (n: number): string => new Date(Date.UTC(2026, 2, 1, 0, n)
 export function recorded(...events: NewEvent[]): RecordedEvent[] {
   const revisions = new Map<string, number>()
   return events.map((event, index) => {
-    const { contactId } = event.data as { contactId: string }
-    const revision = (revisions.get(contactId) ?? -1) + 1
-    revisions.set(contactId, revision)
+    const { contactId, emailId } = event.data as { contactId?: string; emailId?: string }
+    const stream = contactId === undefined ? `email-${emailId}` : `contact-${contactId}`
+    const revision = (revisions.get(stream) ?? -1) + 1
+    revisions.set(stream, revision)
     const at = minute(index)
     return {
       type: event.type,
       data: event.data,
       id: idOf(`event ${index}`),
-      stream: `contact-${contactId}`,
+      stream,
       revision,
       position: { commit: BigInt(index + 1), prepare: BigInt(index + 1) },
       created: at,

@@ -1,0 +1,186 @@
+import { contactEvents, type Method } from '../schema/contact-events.ts'
+import type { Party } from '../schema/email.ts'
+import { emailEvents } from '../schema/email-events.ts'
+import type { RecordedEvent } from '../src/platform/event.ts'
+import { projection, type RowWrite, table } from '../src/platform/projection.ts'
+import { refreshMailStatistics } from './mail-statistics.ts'
+import { refreshThreads, threadTokens, topicOf } from './threads.ts'
+
+const { ContactCreated, ContactMethodAdded, ContactMethodRemoved, ContactArchived, ContactRestored } = contactEvents
+type Email = ReturnType<typeof emailEvents.EmailReceived>['data']
+
+/** What is searched of a text: more would be no text of a person, and Postgres refuses a tsvector above 1 MiB. */
+export const SEARCHED_CHARACTERS = 100_000
+/** The expression that the search's index is made of; what searches must say the same. */
+export const searchable = `to_tsvector('smartcrm.words', about || ' ' || "left"(text, ${SEARCHED_CHARACTERS}))`
+
+/**
+ * Mails, who takes part in them, how they hang together, and what of them concerns which contact. All that is joined by address is in here, contacts'
+ * addresses too, because a refresh may read its own projection's tables alone.
+ * `at` is a mail's date, and for a mail without one when it was recorded (`dated` is false then).
+ */
+export const emails = projection({
+  name: 'emails',
+  version: 1,
+  tables: {
+    emails: table(
+      'emailId',
+      {
+        emailId: 'uuid',
+        sent: 'boolean',
+        at: 'instant',
+        date: 'instant',
+        subject: 'text',
+        preview: 'text',
+        /** Everybody named in the headers, as they were written: { from, sender, replyTo, to, cc, bcc }. */
+        people: 'json',
+        hasAttachments: 'boolean',
+        raw: 'json',
+        html: 'json',
+        /** What only the mail's own page shows. */
+        details: 'json',
+        eventId: 'uuid',
+        actor: 'text',
+      },
+      'at, email_id',
+      'has_attachments, at, email_id',
+    ),
+    // The texts are apart, so that lists need not read over them.
+    emailTexts: table(
+      'emailId',
+      { emailId: 'uuid', at: 'instant', about: 'text', text: 'text', textOwn: 'text' },
+      `using gin (${searchable})`,
+    ),
+    emailAttachments: table(['emailId', 'attachmentId'], {
+      emailId: 'uuid',
+      attachmentId: 'uuid',
+      place: 'integer',
+      name: 'text',
+      type: 'text',
+      sizeBytes: 'integer',
+      sha256: 'text',
+      disposition: 'text',
+      contentId: 'text',
+    }),
+    // A row an address that takes part, own ones left out. `counts`: the statistics of whose address it is count it; `topic`, `asks`: see threads.ts.
+    emailParties: table(
+      ['emailId', 'address'],
+      {
+        emailId: 'uuid',
+        address: 'text',
+        sent: 'boolean',
+        counts: 'boolean',
+        at: 'instant',
+        dated: 'boolean',
+        topic: 'uuid',
+        asks: 'boolean',
+      },
+      'using btree (address, at, email_id) include (sent, counts, dated)',
+      'using btree (topic, at, email_id) where topic is not null',
+    ),
+    threadTokens: table(['emailId', 'token'], { emailId: 'uuid', token: 'uuid' }, 'token, email_id'),
+    threadMembers: table('emailId', { emailId: 'uuid', threadId: 'uuid', at: 'instant' }, 'thread_id, at, email_id'),
+    threads: table(
+      'threadId',
+      { threadId: 'uuid', emails: 'integer', firstAt: 'instant', lastAt: 'instant', firstEmail: 'uuid', lastEmail: 'uuid' },
+      'last_at, thread_id',
+    ),
+    addressOwners: table(['contactId', 'methodId'], { contactId: 'uuid', methodId: 'uuid', address: 'text' }, 'address, contact_id'),
+    contactStates: table('contactId', { contactId: 'uuid', archived: 'boolean' }),
+    mailStatistics: table(
+      'contactId',
+      { contactId: 'uuid', archived: 'boolean', emailsReceived: 'integer', emailsSent: 'integer', lastEmailAt: 'instant' },
+      `archived, coalesce(last_email_at, timestamptz '0001-01-01 00:00:00+00'), contact_id`,
+    ),
+  },
+  events: { ...emailEvents, ContactCreated, ContactMethodAdded, ContactMethodRemoved, ContactArchived, ContactRestored },
+  on: {
+    EmailReceived: (_tables, email, event) => writesOf(email, false, event),
+    EmailSent: (_tables, email, event) => writesOf(email, true, event),
+    EmailRemoved: (_tables, { emailId }) => removalOf(emailId),
+    ContactCreated: ({ addressOwners, contactStates }, { contactId, methods }) => [
+      contactStates.put({ contactId, archived: false }),
+      ...methods.filter(isEmail).map((method) => addressOwners.put({ contactId, methodId: method.id, address: addressOf(method) })),
+    ],
+    ContactMethodAdded: ({ addressOwners }, { contactId, method }) =>
+      isEmail(method) ? [addressOwners.put({ contactId, methodId: method.id, address: addressOf(method) })] : [],
+    ContactMethodRemoved: ({ addressOwners }, { contactId, methodId }) => [addressOwners.remove({ contactId, methodId })],
+    ContactArchived: ({ contactStates }, { contactId }) => [contactStates.put({ contactId, archived: true })],
+    ContactRestored: ({ contactStates }, { contactId }) => [contactStates.put({ contactId, archived: false })],
+  },
+  refresh: [refreshThreads, refreshMailStatistics],
+})
+const { tables } = emails
+
+const isEmail = ({ type }: Method) => type === 'email'
+const addressOf = ({ value, normalized }: Method) => normalized ?? value.toLowerCase()
+
+function removalOf(emailId: string): RowWrite[] {
+  const { emails, emailTexts, emailAttachments, emailParties, threadTokens } = tables
+  return [emails, emailTexts, emailAttachments, emailParties, threadTokens].map((table) => table.remove({ emailId }))
+}
+
+/** A mail's stream tells of it once, and again only after it was removed or when more was learned of it: then what is there makes way. */
+function writesOf(email: Email, sent: boolean, event: RecordedEvent): RowWrite[] {
+  const { emailId, subject, text, textOwn, date, attachments, from, sender, replyTo, to, cc, bcc, raw, html } = email
+  const at = date ?? event.meta.at
+  const { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId } = email
+  const people = { from, ...(sender && { sender }), replyTo, to, cc, bcc }
+  return [
+    ...(event.revision > 0 ? removalOf(emailId) : []),
+    tables.emails.put({
+      emailId,
+      sent,
+      at,
+      date,
+      subject,
+      preview: textOwn.slice(0, 2_000).replaceAll(/\s+/g, ' ').trim().slice(0, 200),
+      people,
+      hasAttachments: attachments.some(({ disposition }) => disposition === 'attachment'),
+      raw,
+      html,
+      details: { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId },
+      eventId: event.id,
+      actor: event.meta.actor,
+    }),
+    tables.emailTexts.put({ emailId, at, about: aboutOf(email), text, textOwn }),
+    ...attachments.map(({ id, ...attachment }, place) => tables.emailAttachments.put({ emailId, attachmentId: id, place, ...attachment })),
+    ...partiesOf(email, sent).map((party) => tables.emailParties.put({ emailId, sent, at, dated: date !== null, ...party })),
+    ...threadTokens(email).map((token) => tables.threadTokens.put({ emailId, token })),
+  ]
+}
+
+/** What is searched beside the text. An address is one word for Postgres: its parts are given too. */
+function aboutOf({ subject, from, sender, replyTo, to, cc, bcc, attachments }: Email): string {
+  const people = [from, sender ?? [], replyTo, to, cc, bcc].flat().flatMap(({ name, address, raw }) => [name ?? '', address ?? raw ?? ''])
+  const addresses = people.filter((text) => text.includes('@')).map((text) => text.replaceAll(/[^\p{L}\p{M}\p{N}]+/gu, ' '))
+  const words = [subject, ...people, ...addresses, ...attachments.map(({ name }) => name)]
+  return [...new Set(words)].join(' ').slice(0, SEARCHED_CHARACTERS / 2)
+}
+
+/**
+ * Who takes part, by address: From, Sender, Reply-To, To, Cc, Bcc without one's own addresses. Of a mail that we sent, those who sent it are our own.
+ * Of a received one, our own are among the recipients until settings name them; they count for nobody there, and nothing else asks who we are.
+ * What counts for a contact: a received mail that it stands behind (From, Sender, Reply-To), and a sent one that it was to get (To, Cc, Bcc).
+ */
+function partiesOf(email: Email, sent: boolean) {
+  const { from, sender, replyTo, to, cc, bcc } = email
+  const senders = addressesOf(from, sender ? [sender] : [])
+  const authors = addressesOf(from, sender ? [sender] : [], replyTo)
+  const recipients = addressesOf(to, cc, bcc)
+  const own = sent ? senders : new Set<string>()
+  const counted = sent ? recipients : authors
+  const parties = [...authors.union(recipients)].filter((address) => !own.has(address))
+  const topic = topicOf(email)
+  return parties.map((address) => ({
+    address,
+    counts: counted.has(address),
+    topic: topic.of(address),
+    asks: topic.asks && (sent ? recipients : addressesOf(from)).has(address),
+  }))
+}
+
+/** More is no address (RFC 5321 §4.5.3.1), and an entry of an index holds 2,700 bytes at most. */
+const MAX_ADDRESS = 320
+const addressesOf = (...parties: Party[][]): Set<string> =>
+  new Set(parties.flat().flatMap(({ address }) => (address && address.length <= MAX_ADDRESS ? [address] : [])))

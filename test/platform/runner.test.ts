@@ -27,6 +27,7 @@ t.test('one command from ten callers at once, in two processes', async (t) => {
   const existing = await create()
   const cases: [string, Parameters<typeof here.runner.execute>[0], object, Record<string, string>, number][] = [
     ['creates one contact', createContact, { name: 'Ada', methods: [email(address()), email(address())] }, {}, 1],
+    ['creates one with many addresses', createContact, { name: 'Ada', methods: Array.from({ length: 15 }, () => email(address())) }, {}, 1],
     ['renames once', updateContact, { name: 'Grace', company: 'Navy' }, { id: existing.id }, 2],
     ['writes one note', addNote, { text: 'Met.' }, { id: existing.id }, 1],
     ['adds one address', addContactMethod, email(address()), { id: existing.id }, 1],

@@ -50,7 +50,13 @@ export function openBlobFolder(root: string): BlobStore {
       await handle.sync().finally(() => handle.close())
       const path = pathOf(name)
       await ensure(dirname(path))
-      await rename(file, path)
+      await rename(file, path).catch(async (error) => {
+        if (!isMissing(error)) throw error
+        // Somebody took the folders away.
+        made.clear()
+        await ensure(dirname(path))
+        await rename(file, path)
+      })
       await syncFolder(dirname(path)).catch(async (error) => {
         // Who put it was told that it is not there, so it must not be.
         await unlink(path).catch(() => {})

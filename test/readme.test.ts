@@ -29,7 +29,7 @@ t.test('the first session of the README goes as it says', { skip: hasCurl ? fals
       .replaceAll('npx smartcrm', join(root, 'node_modules/.bin/node') + ' ' + join(root, 'src/main.ts'))
     const printed = await shell(script, folder, { KEY: adminKey, SMARTCRM_URL: api.url })
     const pattern = patternOf(answer!.text, answer!.kind.startsWith('json'))
-    const said = answer!.kind.startsWith('json') ? withoutSpace(printed) : printed
+    const said = answer!.kind.startsWith('json') ? withoutSpace(printed) : printed.replaceAll('\r', '')
     t.match(said, pattern, `the answer to: ${text.split('\n')[0]}`)
   }
 })

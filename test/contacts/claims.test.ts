@@ -282,7 +282,7 @@ t.test('whatever several callers do at once, no address ever has two contacts, a
         else await refusalOf(create(afterwards.runner, input(address), request()))
       }
     }),
-    { numRuns: 25 },
+    { numRuns: 15 },
   )
   t.pass('for any sequences that fast-check thought of')
 })

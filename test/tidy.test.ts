@@ -78,6 +78,11 @@ t.test('imports point one way', async (t) => {
     'the platform knows no CRM word: it imports no feature',
   )
   t.strictSame(
+    broken(sources, (name) => !name.startsWith('/')),
+    [],
+    'nothing is imported by a path of one machine',
+  )
+  t.strictSame(
     broken(under('src', 'projections', 'schema'), (name) => !name.startsWith('test/')),
     [],
     'nothing imports a test',
@@ -207,7 +212,9 @@ t.test('every dependency is used, and pinned to one version', async (t) => {
       .slice(0, name.startsWith('@') ? 2 : 1)
       .join('/')
   const used = (files: readonly Source[]) =>
-    new Set(files.flatMap(({ imports }) => imports.filter((name) => !isOurs(name) && !isBuiltin(name)).map(packageOf)))
+    new Set(
+      files.flatMap(({ imports }) => imports.filter((name) => !isOurs(name) && !isBuiltin(name) && !name.startsWith('/')).map(packageOf)),
+    )
   const atRun = used(under('src', 'projections', 'schema'))
   const inTests = used(under('test'))
   for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies }))

@@ -1,5 +1,5 @@
 import { type Log, openLog } from './log.ts'
-import { firstVisible, isMetastream, isSoftDeleted, metastreamOf } from './metadata.ts'
+import { firstVisible, isMetastream, isSoftDeleted, metastreamOf, originalOf } from './metadata.ts'
 import { describe, TOMBSTONE } from './record.ts'
 
 export type CompactResult = { removedEvents: number; streams: number }
@@ -7,30 +7,46 @@ export type CompactResult = { removedEvents: number; streams: number }
 /** Short transactions, so that appends wait a few milliseconds for one at most. */
 const STEP_EVENTS = 500
 
-type Candidate = { id: number; name: string }
-
 /**
  * Removes what readers cannot see any more: events hidden by `$maxCount`, `$maxAge`, `$tb` and deletes. Always a stream's oldest
  * events, and never its last one: it says at which revision the stream goes on. Goes on in small steps between other work.
  */
 export async function compact(log: Log): Promise<CompactResult> {
-  const { database } = log
-  const candidates = database.prepare('select id, name from streams where id > ? order by id limit 200')
   const result: CompactResult = { removedEvents: 0, streams: 0 }
-  let after = 0
   // Loads the recent ids where they are not known yet: a repeat is still recognised when its event is gone.
   log.committedAs('')
+  let after = METASTREAMS_FROM
   for (;;) {
-    const page = candidates.all(after) as Candidate[]
-    if (page.length === 0) return result
-    for (const candidate of page) {
-      const removed = await compactStream(log, candidate)
-      result.removedEvents += removed
-      if (removed > 0) result.streams++
-      after = candidate.id
-    }
-    await nextTurn()
+    const names = candidates(log, after)
+    if (names.length === 0) break
+    for (const name of names) await compactOne(log, name, result)
+    after = names.at(-1)!
   }
+  for (const name of tombstoned(log)) await compactOne(log, name, result)
+  return result
+}
+
+const METASTREAMS_FROM = '$$'
+
+/** Only metadata hides events, so only streams that have some are looked at: the next ones in the order of their names. */
+function candidates(log: Log, after: string): string[] {
+  const page = log.database.prepare("select name from streams where name > ? and name < '$%' order by name limit 200")
+  return (page.all(after) as { name: string }[]).map(({ name }) => name)
+}
+
+function tombstoned(log: Log): string[] {
+  const all = log.database.prepare(`select name from events join streams on streams.id = events.stream where revision = ${TOMBSTONE}`)
+  return (all.all() as { name: string }[]).map(({ name }) => name)
+}
+
+async function compactOne(log: Log, name: string, result: CompactResult): Promise<void> {
+  const names = isMetastream(name) ? [name, originalOf(name)] : [name]
+  for (const one of names) {
+    const removed = await compactStream(log, one)
+    result.removedEvents += removed
+    if (removed > 0) result.streams++
+  }
+  await nextTurn()
 }
 
 /** The same on a log that no node has open; afterwards the file has given its free space back. */
@@ -47,8 +63,9 @@ export async function compactFile(file: string): Promise<CompactResult> {
 
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve))
 
-async function compactStream(log: Log, { id, name }: Candidate): Promise<number> {
+async function compactStream(log: Log, name: string): Promise<number> {
   const { database } = log
+  const { id } = log.stream(name)
   const hidden = database.prepare('select position, revision from events where stream = ? and revision < ? order by revision limit ?')
   let removed = 0
   for (;;) {

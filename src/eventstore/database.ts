@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { TOMBSTONE } from './record.ts'
 
 /** What stops the node from opening a log; the message is one sentence for the person who started it. */
 export class EventStoreRefusal extends Error {
@@ -30,6 +31,7 @@ const TABLES = `
     checksum integer not null
   ) strict;
   create unique index events_by_stream on events (stream, revision);
+  create index tombstones on events (stream) where revision = ${TOMBSTONE};
   -- Ranges of positions that compaction took out. Any other gap in the positions is damage.
   create table removed (first integer primary key, last integer not null) strict;
 `

@@ -56,6 +56,7 @@ export function createCall(stream: ServerHttp2Stream, headers: IncomingHttpHeade
     finish(failure) {
       if (!open || ending) return
       ending = failure ?? 'well'
+      if (isGone()) return
       if (!stream.headersSent && pending.length === 0) {
         open = false
         stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...trailersOf(ending) }, { endStream: true })
@@ -71,15 +72,20 @@ export function createCall(stream: ServerHttp2Stream, headers: IncomingHttpHeade
     resume: () => void stream.resume(),
   }
 
+  /** The client may go at any moment; what is done to its stream after that throws. */
+  const isGone = () => stream.destroyed || stream.closed
+
   function respond(): void {
     if (stream.headersSent) return
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
-    stream.on('wantTrailers', () => stream.sendTrailers(trailersOf(ending ?? 'well')))
+    stream.on('wantTrailers', () => {
+      if (!isGone()) stream.sendTrailers(trailersOf(ending ?? 'well'))
+    })
   }
 
   /** Everything that was sent in this turn goes out as one write. */
   function flush(): void {
-    if (!open || stream.destroyed) return
+    if (!open || isGone()) return
     respond()
     if (pending.length === 0) return
     const frames = pending

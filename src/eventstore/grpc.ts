@@ -39,7 +39,8 @@ export function createGrpcServer(handlers: Map<string, Handler>): { http2: Http2
     http2,
     /** Tells every client to go (GOAWAY), lets calls end for a while, then cuts. */
     async close(graceMs) {
-      const closed = [...sessions].map((session) => new Promise<void>((resolve) => session.close(resolve)))
+      const closed = [...sessions].map((session) => new Promise<void>((resolve) => session.once('close', resolve)))
+      for (const session of sessions) session.close()
       const cut = setTimeout(() => {
         for (const session of sessions) session.destroy()
       }, graceMs)
@@ -78,6 +79,8 @@ function receive(stream: ServerHttp2Stream, receiver: Receiver, call: Call): voi
     stream.resume()
   }
   stream.on('data', (chunk: Buffer) => {
+    // The rest of a request that is answered already.
+    if (!call.isOpen()) return
     chunks.push(chunk)
     size += chunk.length
     if (size < needed) return

@@ -19,8 +19,9 @@ export type Readers = {
   readAt(stream: Stream, revision: number): Row | undefined
 }
 
-const PAGE_EVENTS = 256
-const PAGE_BYTES = 256 * 1024
+/** Under a millisecond a page, so that many readers at once hold up nobody. */
+const PAGE_EVENTS = 128
+const PAGE_BYTES = 128 * 1024
 
 type Raw = { position: number; stream: number; revision: number; frame: Uint8Array; checksum: number }
 

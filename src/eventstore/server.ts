@@ -30,6 +30,8 @@ export type EventStoreOptions = {
   maxAppendBytes?: number
   /** How long a live subscriber may take nothing while events wait for it. 10 s by default. */
   slowConsumerMs?: number
+  /** How often what is hidden is removed. A day by default; 0: never. */
+  compactEveryMs?: number
   /** For tests: called before each write and sync; what it throws is a failing disk. */
   fault?: Fault
 }
@@ -90,6 +92,8 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   const grpc = createGrpcServer(handlers)
   let compacting: Promise<CompactResult> | undefined
   const compactOnce = () => (compacting ??= compact(log).finally(() => (compacting = undefined)))
+  const compactEveryMs = options.compactEveryMs ?? 24 * 60 * 60 * 1000
+  const compactTimer = compactEveryMs > 0 ? setInterval(compactInBackground, compactEveryMs).unref() : undefined
   const pages = createPages(log, metrics, { compact: compactOnce })
 
   const sockets = new Set<Socket>()
@@ -109,10 +113,20 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   address = server.address() as AddressInfo
   options.log?.info({ file: options.file, host, port: address.port, position: log.end() }, 'event store is ready')
 
+  async function compactInBackground(): Promise<void> {
+    try {
+      const { removedEvents, streams } = await compactOnce()
+      options.log?.info({ removedEvents, streams }, 'event log compacted')
+    } catch (error) {
+      options.log?.error({ err: error }, 'The event log could not be compacted.')
+    }
+  }
+
   let closed: Promise<void> | undefined
   async function close(): Promise<void> {
     server.close()
-    await compacting
+    clearInterval(compactTimer)
+    await compacting?.catch(() => {})
     await queue.close()
     batches.close()
     subscriptions.close()

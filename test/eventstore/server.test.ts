@@ -282,6 +282,52 @@ t.test('a subscriber that pauses falls behind, says so, and misses nothing', asy
   t.ok(said.indexOf('fellBehind') > 0, 'it was told')
 })
 
+t.test('clients that go at any moment, in the middle of anything, harm nobody', async (t) => {
+  const { url } = await embedded(t)
+  const steady = connect(t, url)
+  await steady.appendToStream('read', events(300))
+  const turns = async (count: number) => {
+    for (let n = 0; n < count; n++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  for (let n = 0; n < 30; n++) {
+    const client = EventStoreDBClient.connectionString(url)
+    const swallow = () => {}
+    const reads = [
+      client.readStream('read'),
+      client.readAll(),
+      client.readStream('none'),
+      client.subscribeToAll(),
+      client.subscribeToStream('read'),
+    ]
+    for (const read of reads) read.on('error', swallow).on('data', swallow)
+    client.appendToStream(`gone-${n}`, events(20)).catch(swallow)
+    client.appendToStream(`gone-${n}`, events(3), { credentials: { username: 'a', password: 'b' } }).catch(swallow)
+    client.deleteStream('none').catch(swallow)
+    await turns(n)
+    await client.dispose()
+    await steady.appendToStream('steady', event(n))
+  }
+  // Whole connections too, cut in the middle of a frame.
+  for (let n = 0; n < 20; n++) {
+    const socket = connectSocket(Number(new URL(url.replace('esdb', 'http')).port), '127.0.0.1')
+    socket.on('error', () => {})
+    await once(socket, 'connect')
+    socket.write(Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0', 'latin1').subarray(0, 20 + n))
+    await turns(n % 3)
+    socket.destroy()
+  }
+  t.equal((await all(steady.readStream('steady'))).length, 30)
+})
+
+t.test('what is hidden is removed from time to time', async (t) => {
+  const { url } = await embedded(t, { compactEveryMs: 50 })
+  const client = connect(t, url)
+  await client.setStreamMetadata('beat', { maxCount: 2 })
+  await client.appendToStream('beat', events(50))
+  for (;;) if ((await all(client.readAll())).length === 3) break
+  t.equal((await all(client.readStream('beat'))).length, 2)
+})
+
 t.test('closing finishes what is being written and tells clients to come back', async (t) => {
   const file = join(folder(t), 'log.db')
   const store = await startEventStore({ file })

@@ -1,0 +1,13 @@
+/** The long form of the event node's tests: fifty kills, two thousand histories. Some minutes: `node test/eventstore/soak.ts`. */
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+
+const runs: [file: string, settings: Record<string, string>][] = [
+  ['durability.test.ts', { EVENTSTORE_KILLS: '50' }],
+  ['model.test.ts', { EVENTSTORE_MODEL_RUNS: '2000' }],
+]
+for (const [file, settings] of runs) {
+  const env = { ...process.env, TAP_TIMEOUT: '3600', ...settings }
+  const { status } = spawnSync(process.execPath, [join(import.meta.dirname, file)], { env, stdio: 'inherit' })
+  if (status !== 0) process.exit(status ?? 1)
+}

@@ -76,9 +76,12 @@ export function createS3Client(settings: S3Settings, { tries, idleMs, totalMs, f
         buffer(response).then((body) => resolve({ status: response.statusCode!, headers: response.headers, body }), reject)
       })
     })
-    // A server may answer, and hang up, before it has read all: then the answer counts.
-    const written = body === undefined || Buffer.isBuffer(body) ? void sent.end(body) : pipeline(contentOf(body), sent)
-    const [answer] = await Promise.all([answered, Promise.resolve(written).catch(() => {})])
+    // What is sent may break off because the answer came: then the answer counts. What breaks off by itself ends `answered` too.
+    const written = body === undefined || Buffer.isBuffer(body) ? void sent.end(body) : pipeline(contentOf(body), sent).catch(() => {})
+    const answer = await answered
+    // A server that refuses need not read all that we would send.
+    if (!sent.writableFinished) sent.destroy()
+    await written
     return answer
   }
 
@@ -107,7 +110,7 @@ export function createS3Client(settings: S3Settings, { tries, idleMs, totalMs, f
 }
 
 /** The bucket's own host at Amazon (but where its name has dots, which no certificate covers), else a path of the endpoint. */
-function addressOf({ bucket, region, endpoint }: S3Settings): string {
+export function addressOf({ bucket, region, endpoint }: Pick<S3Settings, 'bucket' | 'region' | 'endpoint'>): string {
   if (endpoint) return `${endpoint}/${bucket}`
   return bucket.includes('.') ? `https://s3.${region}.amazonaws.com/${bucket}` : `https://${bucket}.s3.${region}.amazonaws.com`
 }

@@ -55,10 +55,10 @@ export async function inFolder(t: Teardown): Promise<Place> {
 
 export const quick = { tries: 4, idleMs: 2_000, totalMs: 20_000, firstRetryMs: 1, partBytes: 5 * 1024 * 1024 }
 
-export async function inBucket(t: Teardown): Promise<Place & { s3: Awaited<ReturnType<typeof startS3>> }> {
+export async function inBucket(t: Teardown, patience = quick): Promise<Place & { s3: Awaited<ReturnType<typeof startS3>> }> {
   const s3 = await startS3(t)
   s3.pageLimit = 3
-  const store = openS3Blobs(s3.settings, await temporaryFolder(t), quick)
+  const store = openS3Blobs(s3.settings, await temporaryFolder(t), patience)
   t.teardown(() => store.close())
   const { prefix } = s3.settings
   return {
@@ -69,7 +69,7 @@ export async function inBucket(t: Teardown): Promise<Place & { s3: Awaited<Retur
   }
 }
 
-export const places = { 'a folder': inFolder, 'a bucket': inBucket }
+export const places: Record<string, (t: Teardown) => Promise<Place>> = { 'a folder': inFolder, 'a bucket': inBucket }
 
 /** The content, read whole. */
 export const contentOf = async (blobs: Blobs, ...args: Parameters<Blobs['get']>): Promise<Buffer> => buffer(await blobs.get(...args))

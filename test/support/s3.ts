@@ -17,10 +17,10 @@ export type S3Simulator = {
   readonly uploads: Map<string, Map<number, Buffer>>
   /** Method, path and query of each request, the refused too. */
   readonly requests: string[]
-  /** The next requests fail, one by each. */
-  readonly faults: S3Fault[]
+  /** The next requests fail, one by each; null for one that does not. */
+  readonly faults: (S3Fault | null)[]
   /** The next requests are carried out, and their answers lost. */
-  readonly lostAnswers: S3Fault[]
+  readonly lostAnswers: (S3Fault | null)[]
   /** Most keys on a page, as if there were more than 1,000. */
   pageLimit: number
   minPartBytes: number
@@ -79,9 +79,9 @@ function send(response: ServerResponse, status: number, body: string | Buffer = 
   response.end(body)
 }
 
-/** @returns false when the request is not to be looked at any further */
-function fail(fault: S3Fault | undefined, request: IncomingMessage, response: ServerResponse): boolean {
-  if (fault === undefined) return false
+/** @returns true when the request is not to be looked at any further */
+function fail(fault: S3Fault | null | undefined, request: IncomingMessage, response: ServerResponse): boolean {
+  if (fault === undefined || fault === null) return false
   if (fault === 'hang up') request.socket.destroy()
   else if (fault === 'error in 200') send(response, 200, errorDocument('InternalError'))
   else if (fault === 'cut') {

@@ -3,7 +3,7 @@ import type { PgBoss } from 'pg-boss'
 import { JobAborted, type JobRun, type JobType } from './jobs.ts'
 import { type Failure, failureOf } from './jobs-failure.ts'
 import { type Envelope, type Jobs, onBehalfOf } from './jobs-queue.ts'
-import { type Attempt, handBack, makeLast, type Progress, postpone, stillHeld } from './jobs-store.ts'
+import { type Attempt, type Claimed, claimInOrder, handBack, makeLast, type Progress, postpone, stillHeld } from './jobs-store.ts'
 import type { Logger } from './log.ts'
 
 export type Claim = Attempt & {
@@ -95,13 +95,17 @@ export function openLane({ jobs, boss, type, log, execute, flush, pollMs }: Lane
     const free = Math.min(concurrency - runs.size, FETCHED_AT_ONCE)
     if (free <= 0 || !due || isStopping) return
     due = false
-    const found = await boss.fetch<Envelope>(queue, { batchSize: free, includeMetadata: true }).catch((error) => {
+    const claimed: Promise<Claimed[]> = type.ordered
+      ? claimInOrder(pool, queue, free)
+      : boss.fetch<Envelope>(queue, { batchSize: free, includeMetadata: true })
+    const found = await claimed.catch((error) => {
       due = true
       throw error
     })
     // As many as were asked for: there may be more.
     if (found.length === free) due = true
-    for (const { id, retryCount, retryLimit, data } of found) start({ id, retryCount, data, left: retryLimit - retryCount })
+    for (const { id, retryCount, retryLimit, data } of found)
+      start({ id, retryCount, data: data as Envelope, left: retryLimit - retryCount })
   }
 
   /** What the signal ended is not the job's own failure: another worker begins it anew, or nobody does. */

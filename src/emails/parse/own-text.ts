@@ -4,8 +4,23 @@ import { withinTime } from './time-limit.ts'
 
 const MILLISECONDS = 250
 const MAX_CHARACTERS = 256 * 1024
-/** Too short for the parser's expressions to take long. */
-const HARMLESS_CHARACTERS = 300
+
+/** How the parser's expressions for the line above a quote begin. Each tries the whole text from every such line. */
+const INTRODUCTION = /^[ \t-]*(?:On|Le|El|Il|Em|Am|Op|W dniu|Dnia|Den|pe|ср|在|20\d\d|From|Von|De|Van|Da|In data|[a-z]{3,4}\.)/
+const HARMLESS = { characters: 8_000, lineCharacters: 600, introductions: 20, emptyLines: 6 }
+
+/** Too short and too plain for any expression to take long, as most texts are: then the watch, which costs more than the parser, is not needed. */
+function isHarmless(text: string): boolean {
+  if (text.length > HARMLESS.characters) return false
+  let introductions = 0
+  let emptyLines = 0
+  for (const line of text.split('\n')) {
+    emptyLines = line.trim() === '' ? emptyLines + 1 : 0
+    if (line.length > HARMLESS.lineCharacters || emptyLines > HARMLESS.emptyLines) return false
+    if (INTRODUCTION.test(line) && ++introductions > HARMLESS.introductions) return false
+  }
+  return true
+}
 
 /**
  * What the sender wrote: the text without quotes and signature, as email-reply-parser tells them. Its expressions take for ever on some texts;
@@ -15,7 +30,7 @@ export function ownText(text: string, defects: Set<Defect>): string {
   const whole = text.trim()
   if (whole === '') return ''
   const parse = () => new EmailReplyParser().parseReply(whole).trim()
-  if (whole.length <= HARMLESS_CHARACTERS) return parse()
+  if (isHarmless(whole)) return parse()
   const own = whole.length <= MAX_CHARACTERS ? withinTime(MILLISECONDS, parse) : null
   if (own !== null) return own
   defects.add('own-text-guessed')

@@ -3,14 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
-import { freePort } from '../src/platform/ports.ts'
-import { isAlive, startNode, until } from './support/processes.ts'
+import { startNode, until } from './support/processes.ts'
+import { main, ownEnvironment, startWhole } from './support/whole.ts'
 
 /*
  * The whole, as a person starts it, ended in every way there is. The tests follow each other on one data folder, so that each also
  * shows that what the one before did to it has lost nothing.
  */
-const main = join(import.meta.dirname, '../src/main.ts')
 // Where Postgres's user may go, which the checkout may not be.
 const folder = await mkdtemp(join(tmpdir(), 'smartcrm-start-'))
 await chmod(folder, 0o755)
@@ -18,7 +17,6 @@ t.setTimeout(300_000)
 t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
 const data = join(folder, 'data')
 const roles = ['postgres', 'eventstore', 'api', 'projector', 'worker']
-const ownEnvironment = { ...process.env, DATABASE_URL: '', EVENTSTORE_URL: '', npm_lifecycle_event: undefined }
 
 let key: string | undefined
 /** Contacts whose creation was acknowledged. */
@@ -104,8 +102,7 @@ t.test('after kill -9 of everything, too', async (t) => {
   const service = await start(t)
   const writing = service.writeUntilTold()
   await until('some writes', () => writing.done() > 3)
-  const all = [service.child.pid!, ...roles.flatMap((role) => service.pids(role)), await service.postmaster()]
-  for (const pid of all) process.kill(pid, 'SIGKILL')
+  await service.killAll()
   await writing.stop()
   const again = await start(t)
   await again.readAll()
@@ -139,30 +136,10 @@ t.test('the command says its version and its commands', async (t) => {
     t.match(help.lines.join('\n'), new RegExp(`^  ${name}\\b`, 'm'))
 })
 
-/** SmartCRM, ready. The test that started it leaves nothing of it running. */
+/** The whole, with what these tests ask of it. */
 async function start(t: Test) {
-  const port = await freePort()
-  const env = { ...ownEnvironment, SMARTCRM_DATA: data, PORT: `${port}` }
-  const started = startNode(t, [main, 'start'], { cwd: folder, env, detached: true })
-  const { lines } = started
-  const records = () =>
-    lines.flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as { pid: number; name: string; msg?: string }] : []))
-  const pids = (role: string) => records().flatMap(({ name, pid, msg }) => (name === role && msg === `${role} is up` ? [pid] : []))
-  const postmaster = async () => Number.parseInt(await readFile(join(data, 'postgres/cluster/postmaster.pid'), 'utf8'), 10)
-  let server: number | undefined
-  const left = async () => {
-    const all = [...new Set([...records().map(({ pid }) => pid), server!])]
-    const alive = await Promise.all(all.map(isAlive))
-    return all.filter((_, index) => alive[index])
-  }
-  t.teardown(async () => {
-    if (started.child.exitCode === null) started.child.kill('SIGTERM')
-    await until('the end of all processes', async () => (await left()).length === 0)
-  })
-  await started.line(/^ +Stop /)
-  server = await postmaster()
-
-  const url = `http://127.0.0.1:${port}`
+  const started = await startWhole(t, folder)
+  const { url } = started
   const ask = (path: string, init: RequestInit = {}) => {
     const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
     return fetch(`${url}/v1${path}`, { ...init, headers, signal: AbortSignal.timeout(10_000) })
@@ -175,10 +152,6 @@ async function start(t: Test) {
   }
   return {
     ...started,
-    url,
-    pids,
-    postmaster,
-    left,
     create,
     /** Waits until every contact that was ever acknowledged can be read. */
     async readAll() {

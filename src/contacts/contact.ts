@@ -49,7 +49,8 @@ export const MethodInput = Type.Object(
   { type: MethodType, value: line(2_000, ['ada@example.com']), label: Type.Optional(line(100, ['work'])) },
   { additionalProperties: false },
 )
-const Methods = Type.Array(MethodInput, { maxItems: 100 })
+const MAX_METHODS = 100
+const Methods = Type.Array(MethodInput, { maxItems: MAX_METHODS })
 const contactFields = { name: Name, company: Type.Optional(Company), methods: Type.Optional(Methods) }
 const strict = { additionalProperties: false }
 
@@ -60,7 +61,7 @@ const ContactPut = Type.Object(contactFields, strict)
 
 const faultsOfMethods = (body: unknown) => {
   const { methods } = (body ?? {}) as { methods?: unknown }
-  return Array.isArray(methods) ? methods.flatMap((method, index) => methodFaults(`/methods/${index}`, method)) : []
+  return Array.isArray(methods) ? methods.slice(0, MAX_METHODS).flatMap((method, index) => methodFaults(`/methods/${index}`, method)) : []
 }
 
 function known(state: Contact): Known {

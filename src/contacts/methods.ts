@@ -14,8 +14,10 @@ export type MethodInput = { readonly type: MethodType; readonly value: string; r
  */
 export function normalizeEmail(text: string): string | null {
   const written = text.trim().normalize('NFC')
+  // Before it is parsed: that takes a time that grows with the square of the length.
+  if (bytes(written) > MAX_BYTES) return null
   const parsed = addresses.parseOneAddress({ input: written, rfc6532: true, rejectTLD: false })
-  if (parsed?.type !== 'mailbox' || parsed.address !== written || MAX_BYTES < bytes(written)) return null
+  if (parsed?.type !== 'mailbox' || parsed.address !== written) return null
   const domain = domainToASCII(parsed.domain)
   if (bytes(parsed.local) > 64 || !/^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$/.test(domain)) return null
   const normalized = `${parsed.local.toLowerCase()}@${domain}`

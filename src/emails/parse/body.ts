@@ -2,6 +2,7 @@ import { decodeText } from './charset.ts'
 import type { Defect } from './defects.ts'
 import { htmlToPlain, plainToHtml } from './html-text.ts'
 import type { MimePart } from './mime-tree.ts'
+import { readTnef } from './tnef.ts'
 import { takeUuencoded } from './uuencode.ts'
 
 /** A part of a mail that is not its text, before it has an id and a safe name. */
@@ -53,8 +54,8 @@ function leaf(part: MimePart, reading: Reading): Stretch[] {
   if (part.encoding === 'binary' && !type.startsWith('text/')) defects.add('binary-part')
   const isText = type === 'text/plain' || type === 'text/html'
   if (!isText || part.disposition === 'attachment' || (part.filename !== undefined && reading.textSeen)) {
-    if (part.content.length > 0 || part.filename !== undefined) reading.attachments.push(attachment(part, type, reading))
-    return []
+    if (part.content.length > 0 || part.filename !== undefined) reading.attachments.push(attachment(part, type))
+    return type === 'application/ms-tnef' || /^winmail\.dat$/i.test(part.filename ?? '') ? tnef(part.content, reading) : []
   }
   const decoded = textOf(part, defects)
   if (!/\S/.test(decoded)) return []
@@ -68,9 +69,21 @@ function leaf(part: MimePart, reading: Reading): Stretch[] {
   return /\S/.test(text) ? [{ text }] : []
 }
 
-function attachment(part: MimePart, type: string, { defects }: Reading): FoundAttachment {
+/** What Outlook hid in a winmail.dat, beside that itself. Its text counts only where the mail has no other. */
+function tnef(content: Buffer, reading: Reading): Stretch[] {
+  const unpacked = readTnef(content)
+  if (!unpacked) reading.defects.add('tnef-not-unpacked')
+  for (const { name, type, contentId, content } of unpacked?.files ?? []) {
+    reading.attachments.push({ name: name || undefined, type, disposition: 'attachment', ...(contentId && { contentId }), content })
+  }
+  const { text = '', html = '' } = unpacked ?? {}
+  if (reading.textSeen || !/\S/.test(text + html)) return []
+  reading.textSeen = true
+  return [{ ...(/\S/.test(text) && { text: text.replace(/\r\n?/g, '\n') }), ...(/\S/.test(html) && { html }) }]
+}
+
+function attachment(part: MimePart, type: string): FoundAttachment {
   const { filename, contentId } = part
-  if (type === 'application/ms-tnef' || /^winmail\.dat$/i.test(filename ?? '')) defects.add('tnef-not-unpacked')
   const uu = /uue/.test(part.encoding) ? takeUuencoded(part.content.toString('latin1')).files[0] : undefined
   return {
     name: filename ?? uu?.name,

@@ -19,7 +19,7 @@ export type Defect =
   | 'binary-part'
   /** An attachment was encoded inside the text, as before MIME. */
   | 'uuencoded'
-  /** winmail.dat, in which Outlook hides text and attachments, was kept as it is. */
+  /** What is in a winmail.dat, in which Outlook hides text and attachments, cannot be read. */
   | 'tnef-not-unpacked'
   /** Longer than an event can hold; the raw mail has all of it. */
   | 'text-cut'

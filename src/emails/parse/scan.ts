@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { decodeNamed } from '../../import/decode.ts'
+import { decodeText } from './charset.ts'
 import { headerTooLarge, type Limits, tooLarge, tooManyLines, tooManyParts } from './limits.ts'
 
 const LF = 10
@@ -89,7 +89,11 @@ export function withReadableHeaders(raw: Buffer): Buffer {
     if (isDelimiter(raw, start, end, boundaries)) inHeader = true
     else if (start === end) inHeader = false
     else if (inHeader && !isUtf8(raw.subarray(start, end))) {
-      pieces.push(raw.subarray(copied, start), Buffer.from(decodeNamed(raw.subarray(start, end), usable(charset))), raw.subarray(end, next))
+      pieces.push(
+        raw.subarray(copied, start),
+        Buffer.from(decodeText(raw.subarray(start, end), usable(charset), new Set())),
+        raw.subarray(end, next),
+      )
       copied = next
     }
   }

@@ -1,0 +1,151 @@
+import type { BlobReference } from '../../schema/email.ts'
+import type { Blobs } from '../platform/blobs.ts'
+import { OtherKey, Unfit } from '../platform/codec.ts'
+import type { RecordedEvent } from '../platform/event.ts'
+import { AppendTooLarge } from '../platform/event-store.ts'
+import type { Position } from '../platform/position.ts'
+import { Unavailable } from '../platform/refusal.ts'
+import { fold, headOf, type Request, type Runner } from '../platform/runner.ts'
+import type { SubjectKey, Vault } from '../platform/vault.ts'
+import { email, recordEmail } from './email.ts'
+import type { ParseResult, Parser } from './parse/parser.ts'
+
+type Parsed = Extract<ParseResult, { ok: true }>
+
+/** What became of a mail. A failed one has a reason for programs and one for people. */
+export type Ingested =
+  | { readonly outcome: 'stored' | 'known'; readonly emailId: string; readonly position: Position | null }
+  | {
+      readonly outcome: 'failed'
+      readonly code: string
+      readonly reason: string
+      /** Where its bytes are, to be referred to by the caller; null where it kept them itself (`isKept`). */
+      readonly raw: (BlobReference & { readonly keyId: string }) | null
+    }
+
+export type About = {
+  /** `import:<id>`, `mailbox:<id>`. */
+  readonly source: string
+  /** One's own addresses in their normal form: a mail from one of them is a sent one. */
+  readonly ownAddresses: ReadonlySet<string>
+  /** The same for the same mail of the same source, so that a repeat changes nothing and is answered as the first time. */
+  readonly cause: Pick<Request, 'actor' | 'commandId' | 'request' | 'correlationId' | 'causationId'>
+  /** The bytes are in the blob store already, and will stay there until every mail in them has its outcome: the upload that they come from. */
+  readonly isKept: boolean
+  /** Store it again where somebody removed it. */
+  readonly again: boolean
+  readonly fallbackDate?: string | undefined
+  readonly providerThreadId?: string | undefined
+}
+
+/**
+ * Takes in one mail: its bytes are kept before anything parses them, its blobs are there before an event refers to them.
+ *
+ * A mail is a subject of its own, with a key that seals its event and its blobs alike. So the key is claimed first, for a stream whose id is not yet
+ * known. Bytes that nobody has kept are sealed with it before they are parsed, and belong to the mail's stream once its id is known: they are
+ * never moved. Should the mail be known already, the key is nobody's, and what it sealed is removed.
+ * @throws Unavailable when something that is needed is away; nothing is lost, and the same again goes on
+ */
+export type Ingest = (raw: Uint8Array, about: About) => Promise<Ingested>
+
+type Needs = {
+  readonly runner: Pick<Runner, 'load' | 'execute'>
+  readonly vault: Pick<Vault, 'claim' | 'keys'>
+  readonly blobs: Pick<Blobs, 'put' | 'list' | 'remove'>
+  readonly parser: Pick<Parser, 'parse'>
+}
+
+const TRIES = 3
+
+export function createIngest({ runner, vault, blobs, parser }: Needs): Ingest {
+  /** What was sealed for a mail that turned out to be known. Should this fail, the sweep finds it. */
+  const discard = async (key: SubjectKey) => {
+    try {
+      for await (const blob of blobs.list(key.id)) await blobs.remove(blob)
+    } catch {}
+  }
+
+  /** The key of the mail's stream, which it has when it was removed; else the one that was claimed for it. */
+  const keyOf = async (events: readonly RecordedEvent[], claimed: SubjectKey | null): Promise<SubjectKey> => {
+    const id = headOf(events).key
+    if (id === null) return claimed ?? vault.claim()
+    return { id, key: (await vault.keys([id])).get(id)! }
+  }
+
+  const putAll = async (key: SubjectKey, raw: Uint8Array | null, { html, attachmentContents }: Parsed) => {
+    const contents = [...(raw ? [raw] : []), ...(html ? [html] : []), ...attachmentContents]
+    await Promise.all(contents.map((content) => blobs.put(key, content)))
+  }
+
+  /** @returns the outcome, and the key that the mail's stream has by then */
+  const store = async (raw: Uint8Array, parsed: Parsed, about: About, claimed: SubjectKey | null): Promise<Settled> => {
+    const { emailId } = parsed
+    const { cause, again, source, providerThreadId } = about
+    const events = await runner.load(`email-${emailId}`)
+    const settled = (outcome: 'stored' | 'known', position: Position | null, { key } = headOf(events)): Settled => ({
+      ingested: { outcome, emailId, position },
+      keyId: key,
+    })
+    const mine = events.find(({ meta }) => meta.commandId === cause.commandId)
+    if (mine) return settled('stored', mine.position)
+    if (events.some(({ erased }) => erased))
+      return { ingested: failed(ERASED, 'This mail was erased, and is not stored again.'), keyId: null }
+    const { status } = fold(email, events)
+    if (status === 'stored' || (status === 'removed' && !again)) return settled('known', events.at(-1)!.position)
+
+    const key = await keyOf(events, claimed)
+    await putAll(key, claimed?.id === key.id ? null : raw, parsed)
+    const sent = isFrom(parsed, about.ownAddresses)
+    const recorded = { ...parsed.email, source, ...(providerThreadId !== undefined && { providerThreadId }) }
+    const request = { ...cause, key, assumeNew: events.length === 0 }
+    // Somebody else may store the same mail at this time, with a key of his own.
+    const discardOwn = () => (claimed?.id === key.id || events.length > 0 ? Promise.resolve() : discard(key))
+    try {
+      const {
+        made,
+        position,
+        events: stream,
+      } = await runner.execute(recordEmail, { sent, again, email: recorded }, { id: emailId }, request)
+      const head = headOf(stream)
+      if (head.key !== key.id) await discardOwn()
+      return settled(made > 0 ? 'stored' : 'known', position, head)
+    } catch (error) {
+      if (error instanceof AppendTooLarge || error instanceof Unfit) {
+        await discardOwn()
+        return {
+          ingested: failed('not-storable', 'What the mail says does not fit into an event. Please report this.'),
+          keyId: claimed?.id ?? null,
+        }
+      }
+      if (error instanceof OtherKey) await discardOwn()
+      throw error
+    }
+  }
+
+  return async (raw, about) => {
+    const claimed = about.isKept ? null : await vault.claim()
+    const kept = claimed && { ...(await blobs.put(claimed, raw)), keyId: claimed.id }
+    const parsed = await parser.parse(raw, about.fallbackDate === undefined ? {} : { fallbackDate: about.fallbackDate })
+    if (!parsed.ok) return { ...failed(parsed.reason.code, parsed.reason.message), raw: kept }
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        const { ingested, keyId } = await store(raw, parsed, about, claimed)
+        if (claimed && keyId !== claimed.id) await discard(claimed)
+        return ingested.outcome === 'failed' && ingested.code !== ERASED ? { ...ingested, raw: kept } : ingested
+      } catch (error) {
+        if (!(error instanceof OtherKey)) throw error
+        if (attempt === TRIES) throw new Unavailable('Others keep changing this mail.', { cause: error, retryAfterSeconds: 1 })
+      }
+    }
+  }
+}
+
+type Settled = { readonly ingested: Ingested; readonly keyId: string | null }
+
+/** The one failure whose bytes are not to be kept. */
+export const ERASED = 'erased'
+
+const failed = (code: string, reason: string) => ({ outcome: 'failed', code, reason, raw: null }) as const
+
+const isFrom = ({ email: { from, sender } }: Parsed, own: ReadonlySet<string>): boolean =>
+  [...from, ...(sender ? [sender] : [])].some(({ address }) => address !== undefined && own.has(address))

@@ -16,6 +16,8 @@ export type BlobKey = { readonly id: string; readonly key: Buffer | null }
 /** From `start` to before `end`, as in `slice`; bounds beyond the end mean the end. */
 export type ByteRange = { readonly start: number; readonly end: number }
 
+export type OpenBlob = { readonly sizeBytes: number; read(range?: ByteRange): Readable }
+
 /** Contents too large for an event (raw mail, HTML, attachments), sealed with their subjects' keys: destroying a key erases what it sealed. */
 export type Blobs = {
   /**
@@ -24,6 +26,8 @@ export type Blobs = {
    * @throws Unavailable when the disk is full, or the store is away; what reading the content throws
    */
   put(key: SubjectKey, content: AsyncIterable<Uint8Array> | Uint8Array): Promise<{ sha256: string; sizeBytes: number }>
+  /** What is there, for who has to know its size before he reads. @throws as `get` */
+  open(key: BlobKey, sha256: string): Promise<OpenBlob>
   /**
    * The content, or a range of it, checked as it is read: what was changed makes the stream fail with BlobDamaged, after what is good before it.
    * @throws BlobErased, BlobMissing, BlobDamaged; Unavailable when the store is away
@@ -55,12 +59,12 @@ export function createBlobs(store: BlobStore, now: () => number = Date.now): Blo
   }
 
   /** The newest copy, its opened header, and what else of it the first `bytes` bytes hold. */
-  const open = async (key: BlobKey, sha256: string, bytes: number) => {
+  const look = async (key: BlobKey, sha256: string, bytes: number) => {
     const blob = { keyId: checkKeyId(key.id), sha256 }
     if (!key.key) throw new BlobErased(blob)
     const name = blobName(key.key, sha256)
     // What is gone between the two looks was an older copy that the sweep took: then there is a newer one.
-    for (let look = 0; look < 3; look += 1) {
+    for (let tries = 0; tries < 3; tries += 1) {
       const copy = await newest(key.id, name)
       const found = copy && (await store.read(copy.path, 0, bytes))
       if (found) return { blob, copy, begin: found.bytes, opener: openBlob(blob, key.key, found) }
@@ -71,7 +75,7 @@ export function createBlobs(store: BlobStore, now: () => number = Date.now): Blo
 
   /** Whether it is there, and will be for as long as who puts it now may need to refer to it. */
   const isThere = async (key: SubjectKey, sha256: string): Promise<boolean> => {
-    const found = await open(key, sha256, HEADER_BYTES).catch((error) => {
+    const found = await look(key, sha256, HEADER_BYTES).catch((error) => {
       // A damaged one is mended by putting it again.
       if (error instanceof BlobMissing || error instanceof BlobDamaged) return null
       throw error
@@ -83,6 +87,38 @@ export function createBlobs(store: BlobStore, now: () => number = Date.now): Blo
       return true
     }
     return store.copy(path, newPath(key.id, name, now()))
+  }
+
+  const open = async (key: BlobKey, sha256: string): Promise<OpenBlob> => {
+    // Most contents are one chunk, and are read with that.
+    const { blob, copy, begin, opener } = await look(key, sha256, HEADER_BYTES + SEALED_CHUNK_BYTES)
+    const { sizeBytes } = opener
+
+    async function* plainChunks(start: number, end: number) {
+      const count = end > start ? chunkCount(end) : 0
+      let index = Math.floor(start / CHUNK_BYTES)
+      let sealed = begin.subarray(index === 0 ? HEADER_BYTES : begin.length)
+      for (; index < count; index += 1) {
+        if (sealed.length === 0) sealed = await readChunks(index, Math.min(index + READ_CHUNKS, count))
+        const plain = orDamaged(blob, () => opener.chunk(index, sealed.subarray(0, SEALED_CHUNK_BYTES)))
+        const from = index * CHUNK_BYTES
+        yield plain.subarray(Math.max(0, start - from), Math.min(plain.length, end - from))
+        sealed = sealed.subarray(SEALED_CHUNK_BYTES)
+      }
+    }
+
+    const readChunks = async (from: number, to: number): Promise<Buffer> => {
+      const found = await store.read(copy.path, HEADER_BYTES + from * SEALED_CHUNK_BYTES, HEADER_BYTES + to * SEALED_CHUNK_BYTES)
+      if (!found) throw new BlobMissing(blob)
+      if (found.bytes.length === 0) throw new BlobDamaged(blob, 'it is cut short')
+      return found.bytes
+    }
+
+    return {
+      sizeBytes,
+      read: ({ start, end } = { start: 0, end: sizeBytes }) =>
+        Readable.from(plainChunks(start, Math.min(end, sizeBytes)), { objectMode: false, highWaterMark: CHUNK_BYTES }),
+    }
   }
 
   return {
@@ -107,36 +143,11 @@ export function createBlobs(store: BlobStore, now: () => number = Date.now): Blo
       }
     },
 
-    async get(key, sha256, { start, end } = { start: 0, end: Number.POSITIVE_INFINITY }) {
-      const { blob, copy, begin, opener } = await open(key, sha256, HEADER_BYTES + SEALED_CHUNK_BYTES)
-      const until = Math.min(end, opener.sizeBytes)
-      return Readable.from(plainChunks(), { objectMode: false, highWaterMark: CHUNK_BYTES })
-
-      async function* plainChunks() {
-        const count = until > start ? chunkCount(until) : 0
-        let index = Math.floor(start / CHUNK_BYTES)
-        let sealed = begin.subarray(HEADER_BYTES)
-        if (index > 0) sealed = sealed.subarray(sealed.length)
-        while (index < count) {
-          if (sealed.length === 0) sealed = await readChunks(index, Math.min(index + READ_CHUNKS, count))
-          const plain = openChunk(blob, opener, index, sealed.subarray(0, SEALED_CHUNK_BYTES))
-          const from = index * CHUNK_BYTES
-          yield plain.subarray(Math.max(0, start - from), Math.min(plain.length, until - from))
-          sealed = sealed.subarray(SEALED_CHUNK_BYTES)
-          index += 1
-        }
-      }
-
-      async function readChunks(from: number, to: number): Promise<Buffer> {
-        const found = await store.read(copy.path, HEADER_BYTES + from * SEALED_CHUNK_BYTES, HEADER_BYTES + to * SEALED_CHUNK_BYTES)
-        if (!found) throw new BlobMissing(blob)
-        if (found.bytes.length === 0) throw new BlobDamaged(blob, 'it is cut short')
-        return found.bytes
-      }
-    },
+    open,
+    get: async (key, sha256, range) => (await open(key, sha256)).read(range),
 
     async stat(key, sha256) {
-      const { opener } = await open(key, sha256, HEADER_BYTES)
+      const { opener } = await look(key, sha256, HEADER_BYTES)
       return { sizeBytes: opener.sizeBytes }
     },
 
@@ -160,9 +171,6 @@ function openBlob(blob: BlobId, key: Buffer, { bytes, sizeBytes }: { bytes: Buff
   if (sizeBytes !== expected) throw new BlobDamaged(blob, `it has ${sizeBytes} bytes where ${expected} were written`)
   return opener
 }
-
-const openChunk = (blob: BlobId, opener: Opener, index: number, sealed: Buffer): Buffer =>
-  orDamaged(blob, () => opener.chunk(index, sealed))
 
 function orDamaged<T>(blob: BlobId, work: () => T): T {
   try {

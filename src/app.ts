@@ -1,6 +1,8 @@
+import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { queries } from '../projections/index.ts'
 import { Contact } from '../schema/contact.ts'
+import { Id } from '../schema/shared.ts'
 import { commands } from './commands.ts'
 import { batchRoute } from './contacts/batch.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
@@ -18,12 +20,20 @@ import type { Logger } from './platform/log.ts'
 import { createMetrics, metricsRoute } from './platform/metrics.ts'
 import type { Services } from './services.ts'
 
+/** What is left to say of a mail that was taken away. */
+const EmailRemoval = Type.Object({ id: Id, removed: Type.Literal(true), revision: Type.Integer({ minimum: 0 }) }, { title: 'EmailRemoval' })
+
 /** How the subject of each category of streams is shown. */
 const views: Readonly<Record<string, View>> = {
   contact: {
     schema: Contact,
     render: (events, id) => contactAt(events, id)!,
     location: (id) => `/v1/contacts/${id}`,
+  },
+  email: {
+    schema: EmailRemoval,
+    render: (events, id) => ({ id, removed: true, revision: events.at(-1)!.revision }),
+    location: (id) => `/v1/emails/${id}`,
   },
 }
 

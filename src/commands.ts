@@ -9,6 +9,7 @@ import {
   updateContact,
   upsertContact,
 } from './contacts/contact.ts'
+import { removeEmail } from './emails/email.ts'
 import type { Command } from './platform/decider.ts'
 
 /** Every command there is; each becomes an endpoint. A test keeps this list complete. */
@@ -22,4 +23,5 @@ export const commands: readonly Command[] = [
   addContactMethod,
   removeContactMethod,
   addNote,
+  removeEmail,
 ]

@@ -1,7 +1,11 @@
 import { allEvents } from '../schema/events.ts'
+import { openBlobs } from './blobs.ts'
 import type { Config } from './config.ts'
 import { type Claims, createClaims } from './contacts/claims.ts'
+import { createIngest, type Ingest } from './emails/ingest.ts'
+import { createParser } from './emails/parse/parser.ts'
 import { jobTypes } from './jobs/index.ts'
+import type { Blobs } from './platform/blobs.ts'
 import { type Codec, createCodec } from './platform/codec.ts'
 import { openPool, type Pool } from './platform/database.ts'
 import { type EventStore, openEventStore } from './platform/event-store.ts'
@@ -20,6 +24,9 @@ export type Services = {
   readonly runner: Runner
   readonly claims: Claims
   readonly jobs: Jobs
+  readonly blobs: Blobs
+  /** Its threads begin with the first mail. */
+  readonly ingest: Ingest
   close(): Promise<void>
 }
 
@@ -37,6 +44,9 @@ export async function openServices(config: Connected, log: Logger): Promise<Serv
     const runner = createRunner(store, codec, guards)
     const claims = createClaims(store, codec, runner.load, vault.secret('claims'))
     guards['contact'] = claims
+    const blobs = openBlobs(config)
+    const parser = createParser({ secret: vault.secret('emails') })
+    const ingest = createIngest({ runner, vault, blobs, parser })
     const jobs = openJobs({ url: config.databaseUrl, pool, log, types: jobTypes })
     return {
       pool,
@@ -46,8 +56,12 @@ export async function openServices(config: Connected, log: Logger): Promise<Serv
       runner,
       claims,
       jobs,
+      blobs,
+      ingest,
       async close() {
         await jobs.close()
+        await parser.close()
+        blobs.close()
         await store.close()
         await pool.close()
       },

@@ -5,7 +5,7 @@ import canonicalize from 'canonicalize'
 import type { AnyEventType, NewEvent } from '../../schema/define.ts'
 import type { Metadata, RecordedEvent, StoredEvent } from './event.ts'
 import { seal, unseal } from './sealing.ts'
-import type { Vault } from './vault.ts'
+import type { SubjectKey, Vault } from './vault.ts'
 
 /** What the fold of a stream has learned of its last event: what the next one is chained to and sealed with. */
 export type Head = { readonly revision: number; readonly hash: string | null; readonly key: string | null }
@@ -21,8 +21,12 @@ export type Upcasters = Readonly<Record<`${string}@${number}`, (data: any) => un
 export type EncodedEvent = { readonly id: string; readonly type: string; readonly data: object; readonly metadata: Metadata }
 
 export type Codec = {
-  /** Checks, seals and chains events for appending after `head`. @throws Error when data does not fit its schema; Unavailable when no key can be had */
-  encode(events: readonly NewEvent[], stream: string, head: Head, cause: Cause): Promise<EncodedEvent[]>
+  /**
+   * Checks, seals and chains events for appending after `head`.
+   * @param brought the subject's key where something was sealed with it before its first event; else one is claimed then
+   * @throws Unfit when data does not fit its schema; OtherKey; Unavailable when no key can be had
+   */
+  encode(events: readonly NewEvent[], stream: string, head: Head, cause: Cause, brought?: SubjectKey): Promise<EncodedEvent[]>
   /** Upcasts and unseals; a batch at once, since keys are looked up together. @throws Corrupt; NewerVersion; Unavailable when keys cannot be looked up */
   decode(events: readonly StoredEvent[]): Promise<RecordedEvent[]>
 }
@@ -42,6 +46,22 @@ export class NewerVersion extends Error {
       `Event ${event.revision} of ${event.stream} is ${event.type} version ${version}, written by a newer SmartCRM. Start that version, or a newer one.`,
     )
     this.name = 'NewerVersion'
+  }
+}
+
+/** What is to be stored does not fit its schema: a fault of ours, or an input that nobody had thought of. */
+export class Unfit extends Error {
+  constructor(type: string, wrong: string) {
+    super(`${type} does not fit its schema: ${wrong}`)
+    this.name = 'Unfit'
+  }
+}
+
+/** The stream got another key meanwhile than the one that was brought for it: what was sealed with that could not be read by the stream's. */
+export class OtherKey extends Error {
+  constructor(stream: string) {
+    super(`${stream} has another key than the one that was brought for it.`)
+    this.name = 'OtherKey'
   }
 }
 
@@ -80,7 +100,7 @@ export function createCodec(
   }
 
   return {
-    async encode(events, stream, head, cause) {
+    async encode(events, stream, head, cause, brought) {
       const encoded: EncodedEvent[] = []
       let { revision, hash: prev, key: keyId } = head
       let key: Buffer | null = null
@@ -89,8 +109,8 @@ export function createCodec(
         if (!type) throw new Error(`${name} is not a declared event.`)
         const plain = JSON.parse(JSON.stringify(data, wellFormed))
         const wrong = check(type, plain)
-        if (wrong) throw new Error(`${name} does not fit its schema: ${wrong}`)
-        if (type.personal.length > 0 && !key) ({ id: keyId, key } = await keyFor(vault, stream, keyId))
+        if (wrong) throw new Unfit(name, wrong)
+        if (type.personal.length > 0 && !key) ({ id: keyId, key } = await keyFor(vault, stream, keyId, brought))
         const id = randomUUID()
         const stored = type.personal.length > 0 ? sealPersonal(type, plain, key!, boundTo(stream, id)) : plain
         revision += 1
@@ -122,8 +142,14 @@ export function createCodec(
   }
 }
 
-async function keyFor(vault: Pick<Vault, 'claim' | 'keys'>, stream: string, id: string | null): Promise<{ id: string; key: Buffer }> {
-  if (id === null) return vault.claim()
+async function keyFor(
+  vault: Pick<Vault, 'claim' | 'keys'>,
+  stream: string,
+  id: string | null,
+  brought: SubjectKey | undefined,
+): Promise<SubjectKey> {
+  if (id === null) return brought ?? vault.claim()
+  if (brought && brought.id !== id) throw new OtherKey(stream)
   const key = (await vault.keys([id])).get(id)
   if (!key) throw new Error(`${stream} was erased: nothing personal can be added to it.`)
   return { id, key }

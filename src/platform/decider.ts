@@ -60,6 +60,8 @@ export type Command<State = any, Body extends TObject = TObject> = {
   readonly body: Body
   /** 201 when a resource is made by it; nothing changed is always 200. */
   readonly success: 200 | 201
+  /** The stream's newest event alone says all that the decision needs: no other is read. For streams that grow long. */
+  readonly fromLast?: boolean
   /** What is wrong with a body beyond its schema. It must bear any value, since it is asked about bodies that break the schema too. */
   faults?(body: unknown): Fault[]
   /** The stream's id where the path does not give it. */
@@ -73,3 +75,21 @@ export const command = <State, Body extends TObject>(
   decider: Decider<State>,
   declared: Omit<Command<State, Body>, 'decider' | 'success'> & { success?: 200 | 201 },
 ): Command<State, Body> => ({ success: 200, ...declared, decider })
+
+/**
+ * Declares a command that is no endpoint: what the service itself does to a stream, such as recording what it has fetched.
+ * @param name in the place of an operation's id
+ */
+export const internalCommand = <State, Body extends TObject>(
+  decider: Decider<State>,
+  name: string,
+  declared: Pick<Command<State, Body>, 'body' | 'decide' | 'fromLast'>,
+): Command<State, Body> => ({
+  operationId: name,
+  method: 'POST',
+  path: `/${decider.category}s/{id}/${name}`,
+  summary: name,
+  success: 200,
+  ...declared,
+  decider,
+})

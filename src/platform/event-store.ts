@@ -44,6 +44,8 @@ export type EventStore = {
   append(stream: string, expectedRevision: number, events: readonly EncodedEvent[], timeoutMs?: number): Promise<Position | null>
   /** All events of a stream in order, or none when there is no such stream. @throws Unavailable */
   readStream(stream: string): Promise<StoredEvent[]>
+  /** The first event of a stream, or null. @throws Unavailable */
+  readFirst(stream: string): Promise<StoredEvent | null>
   /** The newest event of a stream, or null. @throws Unavailable */
   readLast(stream: string): Promise<StoredEvent | null>
   /** Up to `limit` events of the whole log after a position (exclusive; null: from the start), the server's own among them. @throws Unavailable */
@@ -185,6 +187,10 @@ export function openEventStore(url: string, log: Logger, silenceMs?: number): Ev
     },
 
     readStream,
+    async readFirst(stream) {
+      const [first] = await call('read', (client) => read(client.readStream(stream, { maxCount: 1, deadline })))
+      return first ?? null
+    },
     async readLast(stream) {
       const [last] = await call('read', (client) =>
         read(client.readStream(stream, { direction: BACKWARDS, fromRevision: END, maxCount: 1, deadline })),

@@ -116,12 +116,15 @@ export function createReactors({ reactors, jobs, ...options }: ReactorsOptions):
   })
 }
 
+/** The id of the job that a reactor asked for by an event. @param index of the job among those that it asked for */
+export const reactorJobId = (name: string, eventId: string, index = 0): string => uuidv5(JSON.stringify([name, eventId, index]), NAMESPACE)
+
 function jobsOf(reactor: Reactor, event: RecordedEvent, jobs: Jobs): NewJob[] {
   return reactor.react(event).map((asked, index) => {
     jobs.check(asked)
     return {
       ...asked,
-      id: uuidv5(JSON.stringify([reactor.name, event.id, index]), NAMESPACE),
+      id: reactorJobId(reactor.name, event.id, index),
       correlationId: event.meta.$correlationId,
       causationId: event.id,
     }

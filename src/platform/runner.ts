@@ -6,6 +6,7 @@ import { type EventStore, WrongExpectedRevision } from './event-store.ts'
 import type { Position } from './position.ts'
 import { Refused, Unavailable } from './refusal.ts'
 import { uuidv5 } from './uuid.ts'
+import type { SubjectKey } from './vault.ts'
 
 /** Who asks, and what makes a repeat of it recognisable. */
 export type Request = {
@@ -18,6 +19,13 @@ export type Request = {
   readonly causationId?: string
   /** No such commandId can be in the log yet (it was made at random just now), so that a new stream need not be read. */
   readonly fresh?: boolean
+  /** The caller has just seen that the stream has no events, so it need not be read; should it have some by now, it is decided anew. */
+  readonly assumeNew?: boolean
+  /**
+   * The key of the stream's subject, for a stream whose first events refer to what was sealed with it before (blobs, see blobs.ts).
+   * With a stream that has another key already, the command fails with OtherKey.
+   */
+  readonly key?: SubjectKey
   /** The revisions that the stream may be at (`If-Match`); `*`: any, if it has events. */
   readonly ifMatch?: readonly number[] | '*' | undefined
 }
@@ -44,7 +52,7 @@ export type Guard = {
 }
 
 export type Runner = {
-  /** @throws Refused; Unavailable; AppendTooLarge */
+  /** @throws Refused; Unavailable; AppendTooLarge; OtherKey */
   execute(command: Command, body: unknown, params: Readonly<Record<string, string>>, request: Request): Promise<Outcome>
   /** All events of a stream, decoded, its chain checked. @throws Unavailable; Corrupt */
   load(stream: string): Promise<RecordedEvent[]>
@@ -65,12 +73,18 @@ export function createRunner(
     return events
   }
 
+  /** Of a stream whose newest event says it all. Nothing is said of its chain then. */
+  const loadLast = async (stream: string) => {
+    const last = await store.readLast(stream)
+    return last ? codec.decode([last]) : []
+  }
+
   const attempt = async (command: Command, body: unknown, context: Context, request: Request, assumeNew: boolean): Promise<Outcome> => {
     const { decider } = command
     // As old as `now` is, by which others tell the age of what is held.
     const heldSince = performance.now()
     const stream = `${decider.category}-${context.id}`
-    const events = assumeNew ? [] : await load(stream)
+    const events = assumeNew ? [] : await (command.fromLast ? loadLast(stream) : load(stream))
     const earlier = repeated(command, context.id, events, request)
     if (earlier) return earlier
     if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
@@ -83,7 +97,7 @@ export function createRunner(
     const guard = guards[decider.category]
     const cause = causeOf(context, request)
     await guard?.before(decided, context, cause)
-    const encoded = await codec.encode(decided, stream, head, cause)
+    const encoded = await codec.encode(decided, stream, head, cause, request.key)
     // This process may have been frozen meanwhile, and what it holds taken over: then begin anew.
     if (guard && performance.now() - heldSince > guard.holdsMs) throw new WrongExpectedRevision(stream, head.revision)
     const position = await store.append(stream, head.revision, encoded)
@@ -113,7 +127,7 @@ export function createRunner(
       const known = { params, commandId: request.commandId, now: now().toISOString(), newId }
       const id = params['id'] ?? command.idOf?.(body as never, known) ?? newId(0)
       // A made-up id of a fresh command names a stream that cannot be there yet.
-      let assumeNew = request.fresh === true && id === newId(0)
+      let assumeNew = request.assumeNew === true || (request.fresh === true && id === newId(0))
       for (let attempts = 1; ; attempts += 1) {
         try {
           const outcome = await attempt(command, body, { ...known, id, now: now().toISOString() }, request, assumeNew)

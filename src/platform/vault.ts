@@ -17,7 +17,7 @@ export type Vault = {
   secret(name: SecretName): Buffer
 }
 
-const secretNames = ['claims', 'requests'] as const
+const secretNames = ['claims', 'requests', 'emails'] as const
 export type SecretName = (typeof secretNames)[number]
 
 const BLOCK = 200

@@ -8,8 +8,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EventStoreDBClient, jsonEvent } from '@eventstore/db-client'
 
-/** One measurement: what, the number as measured, and what EventStoreDB 23.10.6 gives on two shared cores. */
-export type Row = { what: string; measured: string; reference: string }
+/**
+ * One measurement: what, the number as measured, what EventStoreDB 23.10.6 gives on two shared cores, and the processor time that client and
+ * node took for one: on a busy machine it tells more than the rate, and which of the two is the limit.
+ */
+export type Row = { what: string; measured: string; reference: string; cpu?: string }
 
 const EVENT_BYTES = 500
 const filler = 'x'.repeat(EVENT_BYTES - 80)
@@ -18,7 +21,8 @@ const one = () => jsonEvent({ type: 'Measured', data: { n: serial++, filler } })
 const many = (count: number) => Array.from({ length: count }, one)
 
 /** Runs every measurement against the server at `url`. `scale` below 1 shortens it. */
-export async function measure(url: string, scale = 1): Promise<Row[]> {
+export async function measure(url: string, scale = 1, nodePid?: number): Promise<Row[]> {
+  const timed = (work: () => Promise<number>) => timeOf(work, nodePid)
   const client = EventStoreDBClient.connectionString(url)
   const times = (count: number) => Math.max(1, Math.round(count * scale))
   await client.appendToStream('bench-warm', many(1))
@@ -39,27 +43,28 @@ export async function measure(url: string, scale = 1): Promise<Row[]> {
     what: 'append one by one',
     measured: `${rate(oneByOne)}/s, p50 ${percentile(latencies, 0.5)} ms, p99 ${percentile(latencies, 0.99)} ms`,
     reference: '765–1,020/s, p50 0.9–1.1 ms',
+    cpu: oneByOne.cpu,
   })
   for (const [lanes, count, reference] of [
     [32, 12_000, '4,400–6,000/s'],
     [256, 25_000, '8,800–10,300/s'],
   ] as const) {
     const result = await timed(() => inLanes(lanes, times(count), (n) => client.appendToStream(`bench-lane-${n % 64}`, one())))
-    rows.push({ what: `append, ${lanes} at once`, measured: `${rate(result)}/s`, reference })
+    rows.push({ what: `append, ${lanes} at once`, measured: `${rate(result)}/s`, reference, cpu: result.cpu })
   }
   const large = await timed(
     async () => (await inLanes(4, times(200), (n) => client.appendToStream(`bench-large-${n % 4}`, many(500)))) * 500,
   )
-  rows.push({ what: 'append, 500 events each', measured: `${rate(large)} events/s`, reference: '24,000–28,800 events/s' })
+  rows.push({ what: 'append, 500 events each', measured: `${rate(large)} events/s`, reference: '24,000–28,800 events/s', cpu: large.cpu })
 
   const read = await timed(async () => {
     let count = 0
     for await (const _ of client.readAll({ fromPosition: start })) count++
     return count
   })
-  rows.push({ what: 'read $all', measured: `${rate(read)} events/s`, reference: '45,000–52,000 events/s' })
+  rows.push({ what: 'read $all', measured: `${rate(read)} events/s`, reference: '45,000–52,000 events/s', cpu: read.cpu })
   const caughtUp = await timed(() => catchUp(client, start))
-  rows.push({ what: 'catch up on $all', measured: `${rate(caughtUp)} events/s`, reference: '52,000 events/s' })
+  rows.push({ what: 'catch up on $all', measured: `${rate(caughtUp)} events/s`, reference: '52,000 events/s', cpu: caughtUp.cpu })
   const delays = await liveDelays(client, times(1000))
   rows.push({
     what: 'live delivery at 200/s',
@@ -70,12 +75,24 @@ export async function measure(url: string, scale = 1): Promise<Row[]> {
   return rows
 }
 
-type Timed = { count: number; seconds: number }
+type Timed = { count: number; seconds: number; cpu: string }
 
-async function timed(work: () => Promise<number>): Promise<Timed> {
+async function timeOf(work: () => Promise<number>, nodePid?: number): Promise<Timed> {
   const begun = performance.now()
+  const own = process.cpuUsage()
+  const node = cpuSeconds(nodePid)
   const count = await work()
-  return { count, seconds: (performance.now() - begun) / 1000 }
+  const { user, system } = process.cpuUsage(own)
+  const client = `client ${Math.round((user + system) / count)} µs`
+  const cpu = node === undefined ? client : `${client}, node ${Math.round(((cpuSeconds(nodePid)! - node) * 1e6) / count)} µs`
+  return { count, seconds: (performance.now() - begun) / 1000, cpu }
+}
+
+/** The processor time of a process so far (Linux: in steps of 10 ms); undefined where it cannot be told. */
+function cpuSeconds(pid: number | undefined): number | undefined {
+  if (pid === undefined || process.platform !== 'linux') return undefined
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
 const rate = ({ count, seconds }: Timed) => Math.round(count / seconds).toLocaleString('en')
@@ -155,7 +172,7 @@ export async function startApart(folder?: string): Promise<{ url: string; proces
 /** The rows of the embedded node, and of the server at EVENTSTORE_URL where it is set. */
 export async function benchEventStore(scale = 1): Promise<{ server: string; rows: Row[] }[]> {
   const node = await startApart()
-  const results = [{ server: 'embedded', rows: await measure(node.url, scale) }]
+  const results = [{ server: 'embedded', rows: await measure(node.url, scale, node.process.pid) }]
   await node.stop()
   if (process.env['BENCH_MILLION']) results[0]!.rows.push(...(await measureMillion()))
   const other = process.env['EVENTSTORE_URL']
@@ -179,7 +196,7 @@ export async function measureMillion(count = 1_000_000): Promise<Row[]> {
   node = await startApart(folder)
   const opened = performance.now() - begun
   const reader = EventStoreDBClient.connectionString(node.url)
-  const read = await timed(async () => {
+  const read = await timeOf(async () => {
     let events = 0
     for await (const _ of reader.readAll()) events++
     return events
@@ -205,6 +222,10 @@ function residentMegabytes(pid: number): number {
 if (import.meta.main) {
   for (const { server, rows } of await benchEventStore(Number(process.env['BENCH_SCALE'] ?? 1))) {
     console.log(`\n${server}`)
-    console.table(Object.fromEntries(rows.map(({ what, measured, reference }) => [what, { measured, 'EventStoreDB 23.10.6': reference }])))
+    console.table(
+      Object.fromEntries(
+        rows.map(({ what, measured, reference, cpu = '' }) => [what, { measured, 'EventStoreDB 23.10.6': reference, 'CPU for one': cpu }]),
+      ),
+    )
   }
 }

@@ -3,6 +3,7 @@ import type { PgBoss } from 'pg-boss'
 import { JobAborted, type JobRun, type JobType } from './jobs.ts'
 import { type Failure, failureOf } from './jobs-failure.ts'
 import { type Envelope, type Jobs, onBehalfOf } from './jobs-queue.ts'
+import { storable, storableText, whole } from './jobs-storable.ts'
 import { type Attempt, type Claimed, claimInOrder, handBack, makeLast, type Progress, postpone, stillHeld } from './jobs-store.ts'
 import type { Logger } from './log.ts'
 
@@ -73,18 +74,16 @@ export function openLane({ jobs, boss, type, log, execute, flush, pollMs }: Lane
     runs.set(claim.id, run)
     const jobLog = log.child({ jobId: claim.id, queue, attempt: claim.retryCount + 1, correlationId: claim.data.correlationId })
     const progress: JobRun['progress'] = (done, total = null, note = null) => {
-      run.progress = { done, total, note }
+      run.progress = { done: whole(done), total: total === null ? null : whole(total), note: note === null ? null : storableText(note) }
     }
     const work = async () => execute(claim, { signal: abort.signal, progress, log: jobLog })
     work()
-      .then(
-        (result): Outcome => ({ result: JSON.stringify(result ?? {}) }),
-        (error): Outcome => {
-          const failure = failureOf(error, type, claim.left)
-          if (!abort.signal.aborted) jobLog.warn({ err: error, ...failure }, 'a job failed')
-          return { failure }
-        },
-      )
+      .then((result): Outcome => ({ result: storable(result ?? {}) }))
+      .catch((error): Outcome => {
+        const failure = failureOf(error, type, claim.left)
+        if (!abort.signal.aborted) jobLog.warn({ err: error, ...failure }, 'a job failed')
+        return { failure }
+      })
       .then((outcome) => {
         run.outcome = outcome
         rouse()
@@ -137,7 +136,7 @@ export function openLane({ jobs, boss, type, log, execute, flush, pollMs }: Lane
   const fail = ({ id, retryCount }: Attempt, { code, message, delaySeconds }: Failure) =>
     pool.transaction(async (db) => {
       if (delaySeconds === null) await makeLast(db, queue, { id, retryCount })
-      await boss.fail(queue, { id, retryCount }, { code, message }, { db: onBehalfOf(db) })
+      await boss.fail(queue, { id, retryCount }, { code, message: storableText(message) }, { db: onBehalfOf(db) })
       if (delaySeconds !== null) await postpone(db, queue, id, delaySeconds)
     })
 

@@ -87,10 +87,13 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<{ close
     }, ms)
   }
   const queues = types.map(({ queue }) => queue)
+  const forget = () => sweep(pool, queues)
+  // A worker that is started again every day sweeps, too.
+  forget().catch((err) => log.warn({ err }, 'forgetting old jobs failed; trying again'))
   const timers = [
     every(beatMs, 'telling that this worker lives', () => Promise.all(lanes.map((lane) => lane.beat()))),
     every(progressMs, 'storing progress', flush),
-    every(SWEEP_MS, 'forgetting old jobs', () => sweep(pool, queues)),
+    every(SWEEP_MS, 'forgetting old jobs', forget),
   ]
   return {
     async close(graceMs) {

@@ -8,7 +8,10 @@ export type JobRun<S = unknown> = {
   readonly jobId: string
   /** From 1. A job whose worker was killed counts that as one, too. */
   readonly attempt: number
-  /** Aborts when the job is cancelled, another worker has taken it over, or this process is about to end. What is thrown after that is of no account. */
+  /**
+   * Aborts when the job is cancelled, another worker has taken it over, or this process is about to end. What it does after that
+   * is of no account, and the next job of its key may begin already.
+   */
   readonly signal: AbortSignal
   readonly log: Logger
   readonly services: S

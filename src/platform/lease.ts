@@ -110,7 +110,7 @@ export function holdLease(options: LeaseOptions, lead: (term: Term) => Promise<v
       log.info({ epoch }, 'no longer leading')
       return true
     } catch (err) {
-      if (err instanceof Fenced) log.warn({ epoch }, 'another projector took the lease over; standing by')
+      if (err instanceof Fenced) log.warn({ epoch }, 'another process took the lease over; standing by')
       else log.error({ err, epoch }, 'stopped leading until this process is started again')
       return err instanceof Fenced
     }

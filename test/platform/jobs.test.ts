@@ -278,6 +278,32 @@ t.test('progress and what is declared of data and result are shown, and nothing 
   t.same(rows, [{ output: { stored: 3 } }], 'nor stored')
 })
 
+t.test('text and numbers that Postgres does not take keep nobody from being settled', async (t) => {
+  const odd = `a\0b\ud800c\\u0000 😀`
+  const { enqueue, work, find, reaches } = await testJobs(t, [
+    job(
+      async ({ how }, { progress }) => {
+        progress(Number.NaN, 1.5, odd)
+        if (how === 'fails') throw new FailedForGood('odd', odd)
+        if (how === 'bigint') return { text: 1n }
+        return { text: odd }
+      },
+      { result: Type.Object({ text: Type.Unknown() }), retries: 0 },
+    ),
+  ])
+  const [fails, bigint, does] = ['fails', 'bigint', 'does'].map((how) => newJob('work', how, { how })) as [never, never, never]
+  const id = (one: { id: string }) => one.id
+  await enqueue(fails, bigint, does)
+  await work()
+  await reaches(id(does), 'done')
+  await reaches(id(fails), 'failed')
+  await reaches(id(bigint), 'failed')
+  const text = 'a\ufffdb\ufffdc\\u0000 😀'
+  t.match(await find(id(does)), { result: { text }, progress: { done: 0, total: 2, note: text } })
+  t.match(await find(id(fails)), { error: { code: 'odd', message: text } })
+  t.match(await find(id(bigint)), { error: { code: 'internal-error' } })
+})
+
 t.test('a worker that ends lets its jobs end, and hands back at once those that do not', async (t) => {
   const starts: number[] = []
   let isFirst = true

@@ -1,9 +1,9 @@
+import { normalizeEmail } from '../platform/email-address.ts'
 import type { Execute } from '../platform/http/commands.ts'
 import { Invalid, Refused } from '../platform/refusal.ts'
 import type { Outcome, Request, Runner } from '../platform/runner.ts'
 import type { Claims } from './claims.ts'
 import { type ContactInput, createContact, upsertContact } from './contact.ts'
-import { normalizeEmail } from './methods.ts'
 
 const TRIES = 5
 

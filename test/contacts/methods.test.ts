@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { methodFaults, newMethods, normalizeEmail, toMethod } from '../../src/contacts/methods.ts'
+import { methodFaults, newMethods, toMethod } from '../../src/contacts/methods.ts'
+import { normalizeEmail } from '../../src/platform/email-address.ts'
 import { id } from '../support/given.ts'
 
 const local64 = 'l'.repeat(64)

@@ -1,6 +1,6 @@
 import { addressParser, decodeWords, type Header } from 'postal-mime'
 import type { Party, PolicyHeaders } from '../../../schema/email.ts'
-import { normalizeEmail } from '../../contacts/methods.ts'
+import { normalizeEmail } from '../../platform/email-address.ts'
 import { clean, jsonBytes } from './fit.ts'
 
 /** The headers of a mail by name (in lower case), each with its values in the order in which they stand. */

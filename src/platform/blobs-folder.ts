@@ -46,8 +46,6 @@ export function openBlobFolder(root: string): BlobStore {
     spool,
 
     async store(name, file) {
-      const handle = await open(file, 'r+')
-      await handle.sync().finally(() => handle.close())
       const path = pathOf(name)
       await ensure(dirname(path))
       await rename(file, path).catch(async (error) => {
@@ -118,7 +116,7 @@ export function openBlobFolder(root: string): BlobStore {
         await ensure(root)
         await access(root, constants.R_OK | constants.W_OK | constants.X_OK)
       } catch (cause) {
-        throw new Fault(`The folder ${root}, where mails and attachments are kept, cannot be used: let this user write to it.`, { cause })
+        throw new Fault(`The folder ${root} cannot be used for blobs: let this user write to it.`, { cause })
       }
     },
 

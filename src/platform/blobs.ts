@@ -18,7 +18,7 @@ export type ByteRange = { readonly start: number; readonly end: number }
 
 export type OpenBlob = { readonly sizeBytes: number; read(range?: ByteRange): Readable }
 
-/** Contents too large for an event (raw mail, HTML, attachments), sealed with their subjects' keys: destroying a key erases what it sealed. */
+/** Contents too large for an event, sealed with their subjects' keys: destroying a key erases what it sealed. */
 export type Blobs = {
   /**
    * Puts a content of any size there, to stay if something refers to it within 12 hours. When this resolves it is there after a power cut too;

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { chmod, readdir, stat } from 'node:fs/promises'
+import { chmod, mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
 import { BlobDamaged, BlobErased, BlobMissing } from '../../src/platform/blob-errors.ts'
@@ -286,6 +287,20 @@ for (const [where, place] of Object.entries(places)) {
     })
   })
 }
+
+t.test('what was stored once can be read for ever', async (t) => {
+  const { store } = await inFolder(t)
+  const key = { id: '6f1c1a52-7d0e-4a8b-9c38-0d7a5c2b9e11', key: Buffer.alloc(32, 7) }
+  const file = join(store.spool, 'stored')
+  await mkdir(store.spool, { recursive: true })
+  await writeFile(
+    file,
+    Buffer.from('U01DQgHQYk8NNQQmD9VPyo7Tvsb3AAAAAAAAAA0XutbDv92G74PMzAcP2G3SsK7RcqUPlAZzj6zKPcebLv/6bar8h2sswWemXaY=', 'base64'),
+  )
+  await store.store(`${key.id}/183786d5a13d324ea6c1780c23aea854-019ab0c1d2e3-00c0ffee`, file, 74)
+  const plain = Buffer.from('Hello, Grace.')
+  t.ok((await contentOf(createBlobs(store), key, sha256(plain))).equals(plain))
+})
 
 t.test('a folder of blobs may be entered by its user only', async (t) => {
   const { store } = await inFolder(t)

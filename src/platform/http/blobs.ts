@@ -7,7 +7,7 @@ import { attachmentDisposition } from './content-disposition.ts'
 import { matchesNone } from './preconditions.ts'
 import { ifMatchHolds, ifRangeHolds, rangeOf } from './ranges.ts'
 
-/** @property type a media type as a mail may have named it: what is none becomes application/octet-stream */
+/** @property type a media type as anybody may have named it: what is none becomes application/octet-stream */
 export type BlobAnswer = { readonly key: BlobKey; readonly sha256: string; readonly type: string } & (
   | { readonly as: 'attachment'; readonly name: string }
   /** To be shown. For what we made harmless ourselves only. @property policy its Content-Security-Policy */

@@ -9,9 +9,10 @@ const STEP_EVENTS = 500
 
 /**
  * Removes what readers cannot see any more: events hidden by `$maxCount`, `$maxAge`, `$tb` and deletes. Always a stream's oldest
- * events, and never its last one: it says at which revision the stream goes on. Goes on in small steps between other work.
+ * events, and never its last one: it says at which revision the stream goes on. Goes on in small steps between other work, until it is
+ * through or `isOver`.
  */
-export async function compact(log: Log): Promise<CompactResult> {
+export async function compact(log: Log, isOver: () => boolean = () => false): Promise<CompactResult> {
   const result: CompactResult = { removedEvents: 0, streams: 0 }
   // Loads the recent ids where they are not known yet: a repeat is still recognised when its event is gone.
   log.committedAs('')
@@ -19,10 +20,10 @@ export async function compact(log: Log): Promise<CompactResult> {
   for (;;) {
     const names = candidates(log, after)
     if (names.length === 0) break
-    for (const name of names) await compactOne(log, name, result)
+    for (const name of names) if (!isOver()) await compactOne(log, name, result)
     after = names.at(-1)!
   }
-  for (const name of tombstoned(log)) await compactOne(log, name, result)
+  for (const name of tombstoned(log)) if (!isOver()) await compactOne(log, name, result)
   return result
 }
 

@@ -49,7 +49,8 @@ export function createCall(stream: ServerHttp2Stream, headers: IncomingHttpHeade
       if (pending.length === 0) process.nextTick(flush)
       pending.push(frames)
       pendingBytes += frames.length
-      waiting = stream.writableLength + pendingBytes >= stream.writableHighWaterMark
+      // Until the drain, whatever else is sent meanwhile: somebody may be waiting for it.
+      waiting ||= stream.writableLength + pendingBytes >= stream.writableHighWaterMark
       return !waiting
     },
     sendMessage: (message) => call.send(frame(message)),

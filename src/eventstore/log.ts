@@ -185,7 +185,8 @@ export function openLog(options: { file: string; log?: Logger; fault?: Fault }):
     async close() {
       if (scheduled) await new Promise<void>((resolve) => (drained = resolve))
       try {
-        database.exec('pragma wal_checkpoint(truncate)')
+        // Somebody's backup may hold the write-ahead log: then it stays for the next start.
+        database.exec('pragma busy_timeout = 500; pragma wal_checkpoint(truncate)')
       } finally {
         release()
       }

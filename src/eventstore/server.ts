@@ -91,7 +91,7 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   for (const [path, handler] of offered) handlers.set(path, (call) => (queue.isClosing() ? refuse(call) : handler(call)))
   const grpc = createGrpcServer(handlers)
   let compacting: Promise<CompactResult> | undefined
-  const compactOnce = () => (compacting ??= compact(log).finally(() => (compacting = undefined)))
+  const compactOnce = () => (compacting ??= compact(log, () => closed !== undefined).finally(() => (compacting = undefined)))
   const compactEveryMs = options.compactEveryMs ?? 24 * 60 * 60 * 1000
   const compactTimer = compactEveryMs > 0 ? setInterval(compactInBackground, compactEveryMs).unref() : undefined
   const pages = createPages(log, metrics, { compact: compactOnce })
@@ -140,7 +140,7 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   return {
     host,
     port: address.port,
-    url: `esdb://${host}:${address.port}?tls=false`,
+    url: `esdb://${host.includes(':') ? `[${host}]` : host}:${address.port}?tls=false`,
     compact: compactOnce,
     close: () => (closed ??= close()),
   }

@@ -4,11 +4,14 @@ FROM node:24.21.0-slim
 ENV NODE_ENV=production
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+# What npm runs after an install.
+COPY src/link-bin.js src/
 RUN npm ci --omit=dev && npm cache clean --force
 COPY schema schema
 COPY projections projections
 COPY src src
-RUN mkdir /data && chown node:node /data
+# A new volume takes over the owner of the folder that it is mounted on.
+RUN mkdir -p /data/blobs && chown -R node:node /data
 
 USER node
 # Reachable from outside the container, which is where everybody is.

@@ -95,18 +95,7 @@ function allPages(call: Call, log: Log, request: ReadRequest, metrics: Metrics):
   const { direction, from, filter } = request
   const forwards = direction === 'forwards'
   let left = request.count as number
-  // Forwards a position is included, backwards it is not, as on the server.
-  let next = forwards
-    ? from === 'start'
-      ? 1
-      : from === 'end'
-        ? log.end() + 1
-        : from
-    : from === 'end'
-      ? log.end()
-      : from === 'start'
-        ? 0
-        : from - 1
+  let next = firstPosition(from, forwards, log.end())
   return () => {
     const rows = left === 0 ? [] : log.readAll(next, direction, filter ? Number.MAX_SAFE_INTEGER : left)
     const last = rows.at(-1)
@@ -119,6 +108,13 @@ function allPages(call: Call, log: Log, request: ReadRequest, metrics: Metrics):
     if (bytes.length > 0) call.send(bytes)
     return void call.finish()
   }
+}
+
+/** Forwards the position asked for is included, backwards it is not, as on the server. */
+function firstPosition(from: ReadRequest['from'], forwards: boolean, end: number): number {
+  if (from === 'start') return forwards ? 1 : 0
+  if (from === 'end') return forwards ? end + 1 : end
+  return forwards ? from : from - 1
 }
 
 export function wants(filter: Filter, row: Row): boolean {

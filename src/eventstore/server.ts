@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import gossipServices from '@eventstore/db-client/generated/gossip_grpc_pb.js'
 import featureServices from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js'
 import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
@@ -12,6 +12,7 @@ import { type Call, STATUS } from './grpc-call.ts'
 import { createPages } from './http.ts'
 import { type Fault, openLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
+import { createOnePort } from './one-port.ts'
 import { parseRead } from './read-requests.ts'
 import { serveRead } from './reads.ts'
 import { createSubscriptions } from './subscriptions.ts'
@@ -46,6 +47,8 @@ export type EventStore = {
   /** Finishes what is being written, tells the clients to go, closes the log. */
   close(): Promise<void>
 }
+
+const DAY_MS = 24 * 60 * 60 * 1000
 
 /**
  * The embedded event node: EventStoreDB's protocol (Streams, Gossip.Read, ServerFeatures) over a log in one SQLite file. Throws
@@ -92,26 +95,20 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   const grpc = createGrpcServer(handlers)
   let compacting: Promise<CompactResult> | undefined
   const compactOnce = () => (compacting ??= compact(log, () => closed !== undefined).finally(() => (compacting = undefined)))
-  const compactEveryMs = options.compactEveryMs ?? 24 * 60 * 60 * 1000
-  const compactTimer = compactEveryMs > 0 ? setInterval(compactInBackground, compactEveryMs).unref() : undefined
   const pages = createPages(log, metrics, { compact: compactOnce })
 
-  const sockets = new Set<Socket>()
-  const server = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 }, (socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-    socket.on('error', () => {})
-    route(socket, grpc.http2, pages)
-  })
+  const onePort = createOnePort(grpc.http2, pages)
   try {
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(port, host, resolve))
+    address = await onePort.listen(port, host)
   } catch (error) {
     subscriptions.close()
     await log.close()
     throw error
   }
-  address = server.address() as AddressInfo
   options.log?.info({ file: options.file, host, port: address.port, position: log.end() }, 'event store is ready')
+
+  const compactEveryMs = options.compactEveryMs ?? DAY_MS
+  const compactTimer = compactEveryMs > 0 ? setInterval(compactInBackground, compactEveryMs).unref() : undefined
 
   async function compactInBackground(): Promise<void> {
     try {
@@ -124,7 +121,7 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
 
   let closed: Promise<void> | undefined
   async function close(): Promise<void> {
-    server.close()
+    onePort.stop()
     clearInterval(compactTimer)
     await compacting?.catch(() => {})
     await queue.close()
@@ -132,7 +129,7 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
     subscriptions.close()
     await grpc.close(1000)
     pages.closeAllConnections()
-    for (const socket of sockets) socket.destroy()
+    onePort.cut()
     await log.close()
     options.log?.info('event store is closed')
   }
@@ -149,17 +146,4 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
 function refuse(call: Call): Receiver {
   call.finish(SHUTTING_DOWN)
   return { message() {}, end() {} }
-}
-
-type Acceptor = { emit(event: 'connection', socket: Socket): boolean }
-
-/** gRPC and plain HTTP come to one port, as on the real server: HTTP/2 announces itself by its first bytes, "PRI". */
-function route(socket: Socket, http2: Acceptor, http1: Acceptor): void {
-  socket.once('readable', () => {
-    const start: Buffer | null = socket.read()
-    if (!start) return
-    socket.unshift(start)
-    const target = start.subarray(0, 3).toString('latin1') === 'PRI' ? http2 : http1
-    target.emit('connection', socket)
-  })
 }

@@ -48,11 +48,16 @@ export function openDatabase(file: string, options: { readOnly?: boolean } = {})
     prepareDatabase(database, file, options.readOnly ?? false)
   } catch (error) {
     database.close()
-    if (error instanceof EventStoreRefusal) throw error
+    if (error instanceof EventStoreRefusal || isDiskFull(error)) throw error
     const reason = error instanceof Error ? error.message : String(error)
     throw new UnreadableLog(`The event log ${file} cannot be opened (${reason}). Restore it from a backup, or start with another folder.`)
   }
   return database
+}
+
+/** SQLITE_FULL (https://www.sqlite.org/rescode.html#full): the log is sound, so it is not called unreadable. */
+function isDiskFull(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === 13
 }
 
 function prepareDatabase(database: DatabaseSync, file: string, readOnly: boolean): void {

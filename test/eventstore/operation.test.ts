@@ -136,6 +136,12 @@ t.test('a cut tail is found: of the log, and of the write-ahead log that SQLite 
   const torn = join(folder(t), 'log.db')
   for (const suffix of ['', '-wal', '.end']) copyFileSync(file + suffix, torn + suffix)
   t.match(verify(torn), { ...UNDAMAGED, events: 124 })
+  const flipped = join(folder(t), 'log.db')
+  for (const suffix of ['', '-wal', '.end']) copyFileSync(torn + suffix, flipped + suffix)
+  const wal = readFileSync(`${flipped}-wal`)
+  wal[wal.length - 20_000]! ^= 1
+  writeFileSync(`${flipped}-wal`, wal)
+  t.match(verify(flipped).damages, [{ what: 'The tail is missing: position 124 was acknowledged.' }], 'a byte of the write-ahead log, too')
   truncateSync(`${torn}-wal`, statSync(`${torn}-wal`).size - 100)
   t.match(verify(torn).damages, [{ what: 'The tail is missing: position 124 was acknowledged.' }])
   t.match(await failure(startEventStore({ file: torn })), {

@@ -2,9 +2,16 @@ import { claimEvents } from './claim-events.ts'
 import { contactEvents } from './contact-events.ts'
 import { emailEvents } from './email-events.ts'
 import { heartbeatEvents } from './heartbeat-events.ts'
+import { importEvents } from './import-events.ts'
 
 /** Every event there is, by category. A test keeps this list complete. */
-export const eventsByCategory = { contact: contactEvents, email: emailEvents, claim: claimEvents, heartbeat: heartbeatEvents }
+export const eventsByCategory = {
+  contact: contactEvents,
+  email: emailEvents,
+  import: importEvents,
+  claim: claimEvents,
+  heartbeat: heartbeatEvents,
+}
 
 /** Every event there is, by its type. */
-export const allEvents = { ...contactEvents, ...emailEvents, ...claimEvents, ...heartbeatEvents }
+export const allEvents = { ...contactEvents, ...emailEvents, ...importEvents, ...claimEvents, ...heartbeatEvents }

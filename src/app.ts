@@ -7,6 +7,8 @@ import { commands } from './commands.ts'
 import { batchRoute } from './contacts/batch.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
 import { dispatch } from './contacts/upsert.ts'
+import { emailFileRoutes } from './emails/routes.ts'
+import { importRoutes } from './import/routes.ts'
 import { jobRoutes } from './jobs/routes.ts'
 import { journal } from './journal/journal.ts'
 import { type ApiKeys, createApiKeys } from './platform/api-keys.ts'
@@ -67,6 +69,8 @@ export async function createApp({ services, tables, checks, adminKey, version, l
   }
   for (const query of [contactHistory(runner.load), journal(store, codec)]) queryRoute(server, query, pool)
   jobRoutes(server, jobs)
+  await importRoutes(server, services)
+  emailFileRoutes(server, services)
 
   const metrics = createMetrics()
   jobMetrics(metrics, jobs)

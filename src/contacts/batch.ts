@@ -79,12 +79,10 @@ export function batchRoute(app: FastifyInstance, runner: Runner, claims: Claims,
       let last: Position | null = null
 
       const one = async (index: number): Promise<Result> => {
-        const input = inputs[index] as ContactInput
+        const input = inputs[index]
         try {
-          const faults = [...faultsOfText(input), ...check(input), ...(createContact.faults?.(input) ?? [])]
-          if (faults.length > 0) throw new Invalid(faults)
           const request: Request = requestOfInput(batch, index, secret, PATH, { mode, input })
-          const outcome = mode === 'create' ? await create(runner, input, request) : await upsert(runner, claims, input, request)
+          const outcome = await carryOut(runner, claims, input, mode, request)
           if (outcome.position && (!last || comparePositions(outcome.position, last) > 0)) last = outcome.position
           return succeeded(outcome)
         } catch (error) {
@@ -101,11 +99,32 @@ export function batchRoute(app: FastifyInstance, runner: Runner, claims: Claims,
   })
 }
 
-function succeeded({ id, events, made, repeated, position: _, status }: Outcome): Result {
-  const created = events.length === made
-  const outcome = made === 0 ? 'unchanged' : created ? 'created' : 'updated'
+/**
+ * Carries out one input of many, which nobody has checked before.
+ * @throws Invalid, Refused, Unavailable
+ */
+export async function carryOut(
+  runner: Runner,
+  claims: Claims,
+  input: unknown,
+  mode: 'upsert' | 'create',
+  request: Request,
+): Promise<Outcome> {
+  const faults = [...faultsOfText(input), ...check(input), ...(createContact.faults?.(input) ?? [])]
+  if (faults.length > 0) throw new Invalid(faults)
+  const checked = input as ContactInput
+  return mode === 'create' ? create(runner, checked, request) : upsert(runner, claims, checked, request)
+}
+
+/** What came of an input, in a word. */
+export const outcomeOf = ({ made, events }: Outcome): 'created' | 'updated' | 'unchanged' =>
+  made === 0 ? 'unchanged' : events.length === made ? 'created' : 'updated'
+
+function succeeded(done: Outcome): Result {
+  const { id, events, repeated, status } = done
+  const outcome = outcomeOf(done)
   return {
-    status: created && made > 0 ? 201 : status === 201 ? 200 : status,
+    status: outcome === 'created' ? 201 : status === 201 ? 200 : status,
     outcome,
     repeated,
     contactId: id,
@@ -114,7 +133,7 @@ function succeeded({ id, events, made, repeated, position: _, status }: Outcome)
 }
 
 /** What two inputs must not share if they are to be carried out at the same time: an address, an id. Bears any value. */
-function keysOf(input: unknown): string[] {
+export function keysOf(input: unknown): string[] {
   const { id, methods } = (input ?? {}) as { id?: unknown; methods?: unknown }
   const addresses = (Array.isArray(methods) ? methods : []).flatMap((method: unknown) => {
     const { type, value } = (method ?? {}) as { type?: unknown; value?: unknown }

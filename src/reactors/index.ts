@@ -1,4 +1,5 @@
 import type { Reactor } from '../platform/reactor.ts'
+import { importOnStarted } from './import-on-started.ts'
 
 /** Every reactor there is. A test keeps this list complete. */
-export const reactors: readonly Reactor[] = []
+export const reactors: readonly Reactor[] = [importOnStarted]

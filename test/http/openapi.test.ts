@@ -66,6 +66,6 @@ for (const { path, method, operation } of operations) {
       t.ok(description, `${name} has a description`)
     const media = Object.keys(requestBody?.content ?? {})
     if (method === 'patch') t.strictSame(media, ['application/json', 'application/merge-patch+json'])
-    else if (requestBody) t.strictSame(media, ['application/json'])
+    else if (requestBody) t.strictSame(media, [operationId === 'createImport' ? 'multipart/form-data' : 'application/json'])
   })
 }

@@ -1,0 +1,179 @@
+import { Type } from '@sinclair/typebox'
+import { IMPORT_REACTOR, Import, ImportPage, type ImportResult, ImportResultPage, ImportState } from '../schema/import.ts'
+import { ImportCounts, importEvents } from '../schema/import-events.ts'
+import { Id } from '../schema/shared.ts'
+import { type Database, sql } from '../src/platform/database.ts'
+import { pageParameters, paging, type SortKey } from '../src/platform/page.ts'
+import { projection, query, table } from '../src/platform/projection.ts'
+import { reactorJobId } from '../src/platform/reactor.ts'
+
+/** Imports of files, and what became of each message or row in them. */
+export const imports = projection({
+  name: 'imports',
+  version: 1,
+  tables: {
+    imports: table(
+      'importId',
+      {
+        importId: 'uuid',
+        jobId: 'uuid',
+        kind: 'text',
+        fileName: 'text',
+        sizeBytes: 'integer',
+        sha256: 'text',
+        me: 'json',
+        map: 'json',
+        state: 'text',
+        done: 'integer',
+        readBytes: 'integer',
+        counts: 'json',
+        fault: 'text',
+        actor: 'text',
+        startedAt: 'instant',
+        finishedAt: 'instant',
+      },
+      'started_at, import_id',
+      'sha256, started_at, import_id',
+    ),
+    importResults: table(
+      ['importId', 'item'],
+      {
+        importId: 'uuid',
+        item: 'integer',
+        outcome: 'text',
+        emailId: 'uuid',
+        contactId: 'uuid',
+        code: 'text',
+        reason: 'text',
+        line: 'integer',
+        raw: 'json',
+      },
+      'import_id, outcome, item',
+    ),
+  },
+  events: importEvents,
+  on: {
+    ImportStarted: ({ imports }, { importId, kind, fileName, sizeBytes, upload, ownAddresses, map }, { id, meta }) => [
+      imports.put({
+        importId,
+        jobId: reactorJobId(IMPORT_REACTOR, id),
+        kind,
+        fileName: fileName ?? null,
+        sizeBytes,
+        sha256: upload.sha256,
+        me: ownAddresses,
+        map,
+        state: 'waiting',
+        done: 0,
+        readBytes: 0,
+        counts: none,
+        actor: meta.actor,
+        startedAt: meta.at,
+      }),
+    ],
+    ImportProgressed: ({ imports, importResults }, { importId, done, offset, counts, outcomes }) => [
+      imports.patch({ importId, state: 'running', done, readBytes: offset, counts }),
+      ...outcomes.map(({ index, ...outcome }) => importResults.put({ importId, item: index, ...outcome })),
+    ],
+    ImportFinished: ({ imports }, { importId, done, counts, fault, offset }, { meta }) => [
+      imports.patch({ importId, state: 'finished', done, readBytes: offset, counts, fault: fault ?? null, finishedAt: meta.at }),
+    ],
+  },
+})
+const { imports: importTable, importResults: resultTable } = imports.tables
+
+const none: ImportCounts = { stored: 0, known: 0, created: 0, updated: 0, unchanged: 0, failed: 0 }
+
+const columns = sql.fragment`i.import_id as "id", i.job_id as "jobId", i.kind, i.file_name as "fileName", i.size_bytes as "sizeBytes", i.sha256, i.me, i.map,
+  i.state, i.done, i.read_bytes as "readBytes", i.counts, i.fault, i.actor, i.started_at as "startedAt", i.finished_at as "finishedAt"`
+type Row = Omit<Import, 'startedAt' | 'finishedAt'> & { startedAt: Date; finishedAt: Date | null }
+const render = ({ startedAt, finishedAt, ...row }: Row): Import => ({
+  ...row,
+  startedAt: new Date(startedAt).toISOString(),
+  finishedAt: finishedAt && new Date(finishedAt).toISOString(),
+})
+
+const newestFirst: SortKey[] = [
+  { sql: sql.fragment`i.started_at`, kind: 'instant' },
+  { sql: sql.fragment`i.import_id`, kind: 'uuid' },
+]
+
+const listImports = query({
+  operationId: 'listImports',
+  path: '/imports',
+  summary: 'List imports, the newest first',
+  params: Type.Object({}),
+  querystring: Type.Object({
+    ...pageParameters,
+    state: Type.Optional(Type.Union(ImportState.anyOf, { description: 'Only those in this state.' })),
+    sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Only those of a file with these bytes.' })),
+  }),
+  response: ImportPage,
+  async run(db, { query }) {
+    const { state, sha256 } = query
+    const page = paging(query, { keys: newestFirst, descending: true, scope: ['imports', state, sha256] })
+    const conditions = [
+      page.after,
+      ...(state === undefined ? [] : [sql.fragment`i.state = ${state}`]),
+      ...(sha256 === undefined ? [] : [sql.fragment`i.sha256 = ${sha256}`]),
+    ]
+    const rows = await db.rows<Row>(
+      sql.unsafe`select ${columns}, ${page.columns} from ${importTable.sql} i where ${sql.join(conditions, sql.fragment` and `)} ${page.order}`,
+    )
+    return page.page(rows, (row) => render(shown(row)))
+  },
+})
+
+/** Without what the page selects for itself. */
+const shown = (row: Row): Row => Object.fromEntries(Object.entries(row).filter(([name]) => !name.startsWith('cursor_'))) as Row
+
+const getImport = query({
+  operationId: 'getImport',
+  path: '/imports/{id}',
+  summary: 'An import: how far it is, and what came of it',
+  params: Type.Object({ id: Id }),
+  querystring: Type.Object({}),
+  response: Import,
+  async run(db, { params: { id } }) {
+    const [row] = await db.rows<Row>(sql.unsafe`select ${columns} from ${importTable.sql} i where import_id = ${id}`)
+    return row ? render(row) : null
+  },
+})
+
+type ResultRow = { [N in keyof ImportResult]: ImportResult[N] | null }
+
+const listImportResults = query({
+  operationId: 'listImportResults',
+  path: '/imports/{id}/results',
+  summary: 'What became of each message or row, in the order of the file',
+  params: Type.Object({ id: Id }),
+  querystring: Type.Object({
+    ...pageParameters,
+    outcome: Type.Optional(Type.KeyOf(ImportCounts, { description: 'Only those that came to this.' })),
+  }),
+  response: ImportResultPage,
+  async run(db, { params: { id }, query }) {
+    const { outcome } = query
+    const keys: SortKey[] = [{ sql: sql.fragment`r.item`, kind: 'integer' }]
+    const page = paging(query, { keys, descending: false, scope: ['import-results', id, outcome] })
+    const ofOutcome = outcome === undefined ? sql.fragment`true` : sql.fragment`r.outcome = ${outcome}`
+    const rows = await db.rows<ResultRow>(sql.unsafe`
+      select r.item as "index", r.outcome, r.email_id as "emailId", r.contact_id as "contactId", r.code, r.reason, r.line, r.raw is not null as "hasRaw", ${page.columns}
+      from ${resultTable.sql} r where r.import_id = ${id} and ${ofOutcome} and ${page.after} ${page.order}`)
+    if (rows.length === 0 && !(await db.rows(sql.unsafe`select from ${importTable.sql} where import_id = ${id}`)).length) return null
+    return page.page(rows, renderResult)
+  },
+})
+
+const renderResult = (row: ResultRow): ImportResult =>
+  Object.fromEntries(Object.entries(row).filter(([name, value]) => value !== null && !name.startsWith('cursor_'))) as ImportResult
+
+/** Where a mail is kept that an import could not read; null when there is none of this index. */
+export async function failedRaw(db: Database, importId: string, index: number): Promise<{ sha256: string } | null> {
+  const [row] = await db.rows<{ raw: { sha256: string } }>(
+    sql.unsafe`select raw from ${resultTable.sql} where import_id = ${importId} and item = ${index} and raw is not null`,
+  )
+  return row?.raw ?? null
+}
+
+export const importQueries = [listImports, getImport, listImportResults]

@@ -1,0 +1,100 @@
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { emailEvents } from '../../schema/email-events.ts'
+import { Id } from '../../schema/shared.ts'
+import type { BlobKey } from '../platform/blobs.ts'
+import { sendBlob } from '../platform/http/blobs.ts'
+import { problemResponse } from '../platform/http/openapi.ts'
+import { Refused } from '../platform/refusal.ts'
+import { fold } from '../platform/runner.ts'
+import type { Services } from '../services.ts'
+import { email } from './email.ts'
+
+type Email = ReturnType<typeof emailEvents.EmailReceived>['data']
+
+/** A mail's HTML was made harmless when it was stored; should something have been overlooked, the browser does not let it. Pictures inside it may show. */
+const HTML_POLICY =
+  "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'self'; base-uri 'none'; sandbox allow-popups"
+
+const bytes = (description: string, ...types: string[]) => ({
+  200: { description, content: Object.fromEntries(types.map((type) => [type, { schema: { type: 'string', format: 'binary' } }])) },
+  206: {
+    description: 'The range that was asked for.',
+    content: Object.fromEntries(types.map((type) => [type, { schema: { type: 'string', format: 'binary' } }])),
+  },
+  304: { description: 'The caller has it already.', type: 'null' },
+  default: problemResponse,
+})
+
+/** A mail's bytes: as it came, its HTML, its attachments. Answered from the log, which is never behind. */
+export function emailFileRoutes(app: FastifyInstance, { runner, vault, blobs }: Services): void {
+  const stored = async (id: string): Promise<{ data: Email; key: BlobKey }> => {
+    const events = await runner.load(`email-${id}`)
+    const last = events.at(-1)
+    if (last?.erased) throw new Refused('content-erased', 'This mail was erased for good.', 410)
+    if (!last || fold(email, events).status !== 'stored') throw new Refused('email-not-found', 'There is no such mail.', 404)
+    const keyId = last.meta.key!
+    return { data: last.data as Email, key: { id: keyId, key: (await vault.keys([keyId])).get(keyId) ?? null } }
+  }
+  const tags = ['emails']
+  const idOf = (request: FastifyRequest) => (request.params as { id: string }).id
+
+  app.get('/v1/emails/:id/raw', {
+    schema: {
+      operationId: 'getEmailRaw',
+      summary: 'A mail as it came',
+      tags,
+      params: Type.Object({ id: Id }),
+      response: bytes('The mail (RFC 5322).', 'message/rfc822'),
+    },
+    async handler(request, reply) {
+      const { data, key } = await stored(idOf(request))
+      return sendBlob(request, reply, blobs, {
+        key,
+        sha256: data.raw.sha256,
+        type: 'message/rfc822',
+        as: 'attachment',
+        name: `${data.emailId}.eml`,
+      })
+    },
+  })
+
+  app.get('/v1/emails/:id/html', {
+    schema: {
+      operationId: 'getEmailHtml',
+      summary: 'The HTML of a mail without anything active or remote in it',
+      description: 'Remote pictures keep their address in `data-remote-src`; `cid:` addresses name attachments by their `contentId`.',
+      tags,
+      params: Type.Object({ id: Id }),
+      response: bytes('A piece of HTML.', 'text/html'),
+    },
+    async handler(request, reply) {
+      const { data, key } = await stored(idOf(request))
+      if (!data.html) throw new Refused('email-without-html', 'This mail has no HTML. Its text is in /v1/emails/{id}.', 404)
+      return sendBlob(request, reply, blobs, {
+        key,
+        sha256: data.html.sha256,
+        type: 'text/html; charset=utf-8',
+        as: 'inline',
+        policy: HTML_POLICY,
+      })
+    },
+  })
+
+  app.get('/v1/emails/:id/attachments/:attachmentId', {
+    schema: {
+      operationId: 'getEmailAttachment',
+      summary: 'An attachment, to be saved',
+      tags,
+      params: Type.Object({ id: Id, attachmentId: Id }),
+      response: bytes('Its bytes, in the type that the mail gives it; what a browser might run is application/octet-stream.', '*/*'),
+    },
+    async handler(request, reply) {
+      const { data, key } = await stored(idOf(request))
+      const { attachmentId } = request.params as { attachmentId: string }
+      const found = data.attachments.find(({ id }) => id === attachmentId)
+      if (!found) throw new Refused('attachment-not-found', 'The mail has no such attachment.', 404)
+      return sendBlob(request, reply, blobs, { key, sha256: found.sha256, type: found.type, as: 'attachment', name: found.name })
+    },
+  })
+}

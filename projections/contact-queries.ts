@@ -6,9 +6,10 @@ import { sql } from '../src/platform/database.ts'
 import { pageParameters, paging, type SortKey } from '../src/platform/page.ts'
 import { query } from '../src/platform/projection.ts'
 import { Invalid } from '../src/platform/refusal.ts'
-import { normaliseValue } from '../src/platform/values.ts'
 import { foundBy, reachedBy } from './contact-words.ts'
-import { type ContactRow, contacts, type MethodRow, toContact } from './contacts.ts'
+import { type ContactRow, contacts, type MailStatistics, type MethodRow, toContact } from './contacts.ts'
+import { emails } from './emails.ts'
+import { withInstants } from './instants.ts'
 import { type Term, termsOf } from './words.ts'
 
 const { contacts: contactTable, contactMethods: methodTable } = contacts.tables
@@ -20,9 +21,15 @@ const methodRows = sql.fragment`(
     select method_id as "methodId", added_in as "addedIn", place, type, value, label, normalized, raw
     from ${methodTable.sql} where contact_id = c."contactId"
   ) m) as "methodRows"`
+const statistics = emails.tables.mailStatistics.sql
+/** Who is new to one read model and not yet to the other is so for one batch at most; nothing has been said of mail then. */
+const statisticsColumns = sql.fragment`
+  coalesce(m.emails_received, 0) as "emailsReceived", coalesce(m.emails_sent, 0) as "emailsSent", m.last_email_at as "lastEmailAt"`
+const withStatistics = sql.fragment`left join ${statistics} m on m.contact_id = c."contactId"`
 
-type Row = ContactRow & { methodRows: MethodRow[] }
-const render = (row: Row) => toContact(row, row.methodRows)
+type Row = ContactRow & Required<MailStatistics> & { methodRows: MethodRow[] }
+const render = ({ emailsReceived, emailsSent, lastEmailAt, ...row }: Row) =>
+  toContact(row, row.methodRows, { emailsReceived, emailsSent, lastEmailAt })
 
 const getContact = query({
   operationId: 'getContact',
@@ -33,19 +40,23 @@ const getContact = query({
   response: Contact,
   async run(db, { params: { id } }) {
     const [row] = await db.rows<Row>({
-      ...sql.unsafe`select c.*, ${methodRows} from (select ${columns} from ${contactTable.sql} c where contact_id = ${id}) c`,
+      ...sql.unsafe`
+        select c.*, ${methodRows}, ${statisticsColumns} from (select ${columns} from ${contactTable.sql} c where contact_id = ${id}) c ${withStatistics}`,
       name: 'get-contact',
     })
     return row ? render(row) : null
   },
 })
 
-const sortKeys: Record<'name' | 'createdAt' | 'updatedAt', SortKey> = {
+const sortKeys: Record<'name' | 'createdAt' | 'updatedAt' | 'lastEmailAt', SortKey> = {
   name: { sql: sql.fragment`"left"(smartcrm.plain(c.name), 100)`, kind: 'text' },
   createdAt: { sql: sql.fragment`c.created_at`, kind: 'instant' },
   updatedAt: { sql: sql.fragment`c.updated_at`, kind: 'instant' },
+  // Of the join with the statistics: those without mail stand before all others in time.
+  lastEmailAt: { sql: sql.fragment`coalesce(s.last_email_at, timestamptz '0001-01-01 00:00:00+00')`, kind: 'instant' },
 }
 const idKey: SortKey = { sql: sql.fragment`c.contact_id`, kind: 'uuid' }
+const statisticsIdKey: SortKey = { sql: sql.fragment`s.contact_id`, kind: 'uuid' }
 
 const oneOf = <const V extends string>(values: readonly V[], options: object) =>
   Type.Unsafe<V>({ type: 'string', enum: values, ...options })
@@ -55,7 +66,7 @@ const text = (maxLength: number, description: string): TString =>
 const instant = (description: string) =>
   Type.String({ format: 'date-time', description: `${description} RFC 3339.`, examples: ['2026-03-01T09:30:00Z'] })
 
-const sorts = ['name', '-name', 'createdAt', '-createdAt', 'updatedAt', '-updatedAt'] as const
+const sorts = ['name', '-name', 'createdAt', '-createdAt', 'updatedAt', '-updatedAt', 'lastEmailAt', '-lastEmailAt'] as const
 
 const ListParameters = Type.Object({
   ...pageParameters,
@@ -102,16 +113,20 @@ const listContacts = query({
     const { keys, descending } = orderOf(sort, q)
     const page = paging(query, { keys, descending, scope: ['contacts', sort, q, archived, Object.entries(filters).sort()] })
     const conditions = [...conditionsOf(filters), page.after]
-    const from = terms ? sql.fragment`found f join ${contactTable.sql} c using (contact_id)` : sql.fragment`${contactTable.sql} c`
+    const byMail = keys[0] === sortKeys.lastEmailAt
+    const joined = byMail
+      ? sql.fragment`${contactTable.sql} c join ${statistics} s using (contact_id)`
+      : sql.fragment`${contactTable.sql} c`
+    const from = terms ? sql.fragment`found f join ${joined} using (contact_id)` : joined
     // Each is read in the order of an index, as far as the page goes; archived in (…) would not be.
     const selects = (archived === 'any' ? [false, true] : [archived === 'true']).map(
       (isArchived) => sql.fragment`
-        (select ${columns}, ${page.columns} from ${from} where c.archived = ${isArchived} and ${and(conditions)} ${page.order})`,
+        (select ${columns}, ${page.columns} from ${from} where ${byMail ? sql.fragment`s` : sql.fragment`c`}.archived = ${isArchived} and ${and(conditions)} ${page.order})`,
     )
     const isPlain = !terms && Object.keys(filters).length === 0
     const rows = await db.rows<Row>({
       ...sql.unsafe`${terms ? sql.fragment`with found as (${foundBy(terms)})` : sql.fragment``}
-        select c.*, ${methodRows} from (${sql.join(selects, sql.fragment` union all `)}) c ${page.order}`,
+        select c.*, ${methodRows}, ${statisticsColumns} from (${sql.join(selects, sql.fragment` union all `)}) c ${withStatistics} ${page.order}`,
       ...(isPlain && { name: `list-contacts ${sort ?? ''} ${archived} ${cursor === undefined ? 'first' : 'next'}` }),
     })
     return page.page(rows, render)
@@ -132,13 +147,18 @@ function orderOf(sort: ListParameters['sort'], q: string | undefined): { keys: S
     return { keys: [{ sql: score, kind: 'integer' }, idKey], descending: true }
   }
   const [, minus, name] = /^(-?)(.*)$/.exec(sort ?? '-createdAt')!
-  return { keys: [sortKeys[name as keyof typeof sortKeys], idKey], descending: minus === '-' }
+  const key = sortKeys[name as keyof typeof sortKeys]
+  return { keys: [key, key === sortKeys.lastEmailAt ? statisticsIdKey : idKey], descending: minus === '-' }
 }
 
 type Filters = Omit<ListParameters, 'limit' | 'cursor' | 'sort' | 'q' | 'archived'>
 
 function conditionsOf(filters: Filters): FragmentSqlToken[] {
-  const { company, method, createdAfter, createdBefore, updatedAfter } = instantsOf(filters)
+  const { company, method, createdAfter, createdBefore, updatedAfter } = withInstants(filters, [
+    'createdAfter',
+    'createdBefore',
+    'updatedAfter',
+  ])
   return [
     company !== undefined && sql.fragment`smartcrm.plain(c.company) = smartcrm.plain(${company})`,
     method !== undefined && sql.fragment`c.contact_id in (${reachedBy(method)})`,
@@ -146,22 +166,6 @@ function conditionsOf(filters: Filters): FragmentSqlToken[] {
     createdBefore !== undefined && sql.fragment`c.created_at < ${createdBefore}::timestamptz`,
     updatedAfter !== undefined && sql.fragment`c.updated_at > ${updatedAfter}::timestamptz`,
   ].filter((condition) => condition !== false)
-}
-
-/** The filters with their instants as the tables hold them. */
-function instantsOf(filters: Filters): Filters {
-  const faults = []
-  const read: Filters = { ...filters }
-  for (const name of ['createdAfter', 'createdBefore', 'updatedAfter'] as const) {
-    if (filters[name] === undefined) continue
-    try {
-      read[name] = normaliseValue.instant(filters[name]) as string
-    } catch {
-      faults.push({ path: `/querystring/${name}`, message: 'must be an instant with its time zone, like 2026-03-01T09:30:00Z' })
-    }
-  }
-  if (faults.length > 0) throw new Invalid(faults)
-  return read
 }
 
 const and = (conditions: readonly FragmentSqlToken[]) => sql.join([...conditions], sql.fragment` and `)

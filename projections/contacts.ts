@@ -94,11 +94,14 @@ export type MethodRow = {
   raw: string | null
 }
 
+/** What mail says of a contact: another read model's, and so absent where the contact is folded in memory. */
+export type MailStatistics = Pick<Contact, 'emailsReceived' | 'emailsSent' | 'lastEmailAt'>
+
 /** The contact that the rows say. Its methods' rows may come in any order. */
-export function toContact(row: ContactRow, methodRows: readonly MethodRow[]): Contact {
+export function toContact(row: ContactRow, methodRows: readonly MethodRow[], mail: MailStatistics = {}): Contact {
   const { contactId, name, company, archived, createdAt, updatedAt, revision } = row
   const inOrder = methodRows.toSorted((a, b) => a.addedIn - b.addedIn || a.place - b.place)
-  return { id: contactId, name, company, methods: inOrder.map(toMethod), archived, createdAt, updatedAt, revision }
+  return { id: contactId, name, company, methods: inOrder.map(toMethod), archived, createdAt, updatedAt, revision, ...mail }
 }
 
 const toMethod = ({ methodId, type, value, label, normalized, raw }: MethodRow): Method => ({

@@ -1,11 +1,14 @@
 import { contactQueries } from './contact-queries.ts'
 import { contactWords } from './contact-words.ts'
 import { contacts } from './contacts.ts'
+import { emailQueries } from './email-queries.ts'
 import { emails } from './emails.ts'
+import { importQueries, imports } from './imports.ts'
+import { threadQueries } from './thread-queries.ts'
 import { timeline, timelineQueries } from './timeline.ts'
 
 /** Every read model, in no order: none reads another's tables while it writes. A test keeps the lists complete. */
-export const projections = [contacts, contactWords, timeline, emails]
+export const projections = [contacts, contactWords, timeline, emails, imports]
 
 /** Every question that the read tables answer. */
-export const queries = [...contactQueries, ...timelineQueries]
+export const queries = [...contactQueries, ...timelineQueries, ...emailQueries, ...threadQueries, ...importQueries]

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash as digest } from 'node:crypto'
 import type { emailEvents } from '../schema/email-events.ts'
 import { type Database, sql } from '../src/platform/database.ts'
 import type { Refresh, Table } from '../src/platform/projection.ts'
@@ -20,7 +20,7 @@ type Email = ReturnType<typeof emailEvents.EmailReceived>['data']
 type Tables = Record<'emails' | 'emailParties' | 'threadTokens' | 'threadMembers' | 'threads', Table>
 
 /** Hashes: equal things are found by them, and an index over them tells nobody's address. */
-const hash = (...parts: string[]) => toUuid(createHash('sha256').update(JSON.stringify(parts)).digest().subarray(0, 16), 8)
+const hash = (...parts: string[]) => toUuid(digest('sha256', JSON.stringify(parts), 'buffer').subarray(0, 16), 8)
 
 /** Programs disagree about the case of message ids, and write brackets or not. */
 const normalise = (messageId: string) =>
@@ -143,8 +143,9 @@ async function tokensOf(db: Database, { threadTokens }: Tables, emailIds: Iterab
 async function threadsByToken(db: Database, tables: Tables, tokens: Iterable<string>, torn: Iterable<string>): Promise<Named[]> {
   const rows = await db.rows<{ token: string; threadId: string }>(sql.unsafe`
     select k.token, m.thread_id as "threadId" from unnest(${uuids(tokens)}) k (token), lateral (
-      select m.thread_id from ${tables.threadTokens.sql} t join ${tables.threadMembers.sql} m using (email_id)
-      where t.token = k.token and m.thread_id <> all(${uuids(torn)}) limit 1
+      select m.thread_id from (select email_id from ${tables.threadTokens.sql} t where t.token = k.token offset 0) t, lateral (
+        select thread_id from ${tables.threadMembers.sql} m where m.email_id = t.email_id and m.thread_id <> all(${uuids(torn)}) offset 0
+      ) m limit 1
     ) m`)
   return rows.map(({ token, threadId }) => [token, threadId])
 }

@@ -1,4 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
+import type { FragmentSqlToken } from 'slonik'
 import { type TimelineEntry, TimelinePage, type timelineKinds } from '../schema/contact.ts'
 import { contactEvents } from '../schema/contact-events.ts'
 import { Id } from '../schema/shared.ts'
@@ -6,6 +7,8 @@ import { sql } from '../src/platform/database.ts'
 import type { RecordedEvent } from '../src/platform/event.ts'
 import { pageParameters, paging } from '../src/platform/page.ts'
 import { projection, query, table } from '../src/platform/projection.ts'
+import { addressesOfContact, byAddress } from './email-lists.ts'
+import { emails } from './emails.ts'
 
 type Kind = (typeof timelineKinds)[number]
 
@@ -25,15 +28,19 @@ export const timeline = projection({
   name: 'timeline',
   version: 1,
   tables: {
-    timeline: table(['contactId', 'revision'], {
-      contactId: 'uuid',
-      revision: 'integer',
-      eventId: 'uuid',
-      kind: 'text',
-      at: 'instant',
-      actor: 'text',
-      details: 'json',
-    }),
+    timeline: table(
+      ['contactId', 'revision'],
+      {
+        contactId: 'uuid',
+        revision: 'integer',
+        eventId: 'uuid',
+        kind: 'text',
+        at: 'instant',
+        actor: 'text',
+        details: 'json',
+      },
+      'contact_id, at, revision, event_id',
+    ),
     // A removal says only an id: what was removed is looked up here, so these rows stay.
     timelineMethods: table(['contactId', 'methodId'], { contactId: 'uuid', methodId: 'uuid', method: 'json' }),
   },
@@ -60,7 +67,8 @@ export const timeline = projection({
   },
 })
 
-type Row = Pick<TimelineEntry, 'kind' | 'at' | 'actor' | 'eventId' | 'revision'> & {
+type Row = Pick<TimelineEntry, 'kind' | 'at' | 'actor' | 'eventId'> & {
+  revision: number | null
   details: Partial<TimelineEntry>
   removed: TimelineEntry['method'] | null
 }
@@ -70,31 +78,53 @@ const toEntry = ({ kind, at, actor, eventId, revision, details, removed }: Row):
   at,
   actor,
   eventId,
-  revision,
+  ...(revision !== null && { revision }),
   ...details,
   ...(removed && { method: removed }),
+})
+
+/** What a contact's entries and its mails are ordered by together; what one command did has one time, and the order of its revisions. */
+const orderOf = (row: FragmentSqlToken, revision: FragmentSqlToken, id: FragmentSqlToken) => ({
+  keys: [
+    { sql: sql.fragment`${row}.at`, kind: 'instant' as const },
+    { sql: revision, kind: 'integer' as const },
+    { sql: id, kind: 'uuid' as const },
+  ],
+  descending: true,
 })
 
 const getContactTimeline = query({
   operationId: 'getContactTimeline',
   path: '/contacts/{id}/timeline',
-  summary: 'Read what happened with a contact, the newest first',
+  summary: 'Read what happened with a contact, the newest first; mails by the addresses that it has now',
   params: Type.Object({ id: Id }),
   querystring: Type.Object(pageParameters),
   response: TimelinePage,
   async run(db, { params: { id }, query }): Promise<Static<typeof TimelinePage> | null> {
-    const keys = [{ sql: sql.fragment`t.revision`, kind: 'integer' as const }]
-    const page = paging(query, { keys, descending: true, scope: ['timeline', id] })
+    const scope = ['timeline', id]
+    const entries = paging(query, { ...orderOf(sql.fragment`t`, sql.fragment`t.revision`, sql.fragment`t.event_id`), scope })
+    const mails = paging(query, { ...orderOf(sql.fragment`s`, sql.fragment`-1::bigint`, sql.fragment`s.email_id`), scope })
     const rows = await db.rows<Row>({
       ...sql.unsafe`
-        select t.kind, t.at, t.actor, t.event_id as "eventId", t.revision, t.details, m.method as removed, ${page.columns}
-        from ${timeline.tables.timeline.sql} t left join ${timeline.tables.timelineMethods.sql} m
-          on t.kind = 'method-removed' and m.contact_id = t.contact_id and m.method_id = (t.details ->> 'methodId')::uuid
-        where t.contact_id = ${id} and ${page.after} ${page.order}`,
+        with page as (
+          (select ${entries.columns} from ${timeline.tables.timeline.sql} t where t.contact_id = ${id} and ${entries.after} ${entries.order})
+          union all ${byAddress(addressesOfContact(id))([], mails)} ${entries.order}
+        )
+        select p.*, coalesce(t.kind, case when e.sent then 'email-sent' else 'email-received' end) as kind, p.cursor_0 as at,
+          coalesce(t.actor, e.actor) as actor, coalesce(t.event_id, e.event_id) as "eventId", t.revision,
+          coalesce(t.details, jsonb_build_object('emailId', e.email_id, 'subject', e.subject, 'text', e.preview)) as details, m.method as removed
+        from page p
+          left join lateral (
+            select * from ${timeline.tables.timeline.sql} t where t.contact_id = ${id} and t.revision = p.cursor_1 offset 0
+          ) t on p.cursor_1 >= 0
+          left join ${timeline.tables.timelineMethods.sql} m
+            on t.kind = 'method-removed' and m.contact_id = t.contact_id and m.method_id = (t.details ->> 'methodId')::uuid
+          left join ${emails.tables.emails.sql} e on p.cursor_1 < 0 and e.email_id = p.cursor_2
+        ${entries.order}`,
       name: `get-contact-timeline ${query.cursor === undefined ? 'first' : 'next'}`,
     })
     // Who has no first entry was never created.
-    return rows.length === 0 && query.cursor === undefined ? null : page.page(rows, toEntry)
+    return rows.length === 0 && query.cursor === undefined ? null : entries.page(rows, toEntry)
   },
 })
 

@@ -33,7 +33,12 @@ const exampleContact = {
   createdAt: '2026-03-01T09:30:00.000Z',
   updatedAt: '2026-03-02T16:05:12.345Z',
   revision: 3,
+  emailsReceived: 12,
+  emailsSent: 7,
+  lastEmailAt: '2026-03-02T11:20:00.000Z',
 }
+
+const untold = 'Left out where only the contact itself is asked: in the answer of a command, and of what was once (`asOf`).'
 
 export const Contact = Type.Object(
   {
@@ -45,6 +50,18 @@ export const Contact = Type.Object(
     createdAt: Instant,
     updatedAt: Instant,
     revision: Type.Integer({ minimum: 0, description: 'The number of the last event about the contact; the ETag begins with it.' }),
+    emailsReceived: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: `Mails that we received from any of its addresses (From, Sender or Reply-To). Those of others that it was only copied on do not count. ${untold}`,
+      }),
+    ),
+    emailsSent: Type.Optional(
+      Type.Integer({ minimum: 0, description: `Mails that we sent to any of its addresses (To, Cc or Bcc). ${untold}` }),
+    ),
+    lastEmailAt: Type.Optional(
+      nullable({ ...Instant, description: `The date of the newest of those mails; null: there is none that is dated. ${untold}` }),
+    ),
   },
   { title: 'Contact', examples: [exampleContact] },
 )
@@ -68,6 +85,8 @@ export const timelineKinds = [
   'archived',
   'restored',
   'note',
+  'email-received',
+  'email-sent',
 ] as const
 
 const exampleEntry = {
@@ -83,17 +102,19 @@ const exampleEntry = {
 export const TimelineEntry = Type.Object(
   {
     kind: Type.Unsafe<(typeof timelineKinds)[number]>({ type: 'string', enum: [...timelineKinds] }),
-    at: Instant,
-    actor: Type.String({ description: 'Who did it: `key:<id>`, `user:<id>` or `system:<role>`.' }),
+    at: { ...Instant, description: "When it was done; a mail's date, or when it was recorded if it has none." },
+    actor: Type.String({ description: 'Who did it: `key:<id>`, `user:<id>` or `system:<role>`; of a mail, who brought it in.' }),
     eventId: Id,
-    revision: Type.Integer({ minimum: 0 }),
+    revision: Type.Optional(Type.Integer({ minimum: 0, description: "The contact's; a mail has none." })),
     name: Type.Optional(Type.String({ description: 'The name that was given then (created, renamed).' })),
     company: Type.Optional(nullable(Type.String({ description: 'The company that was given then (created, company-changed).' }))),
     methods: Type.Optional(Type.Array(ContactMethod, { description: 'What the contact was created with.' })),
     method: Type.Optional(ContactMethod),
     methodId: Type.Optional(Id),
     noteId: Type.Optional(Id),
-    text: Type.Optional(Type.String({ description: "The note's text." })),
+    text: Type.Optional(Type.String({ description: "The note's text, or how a mail's begins." })),
+    emailId: Type.Optional(Id),
+    subject: Type.Optional(Type.String({ description: "The mail's." })),
   },
   { title: 'TimelineEntry', examples: [exampleEntry] },
 )

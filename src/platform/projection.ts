@@ -30,6 +30,8 @@ export type TableDeclaration<C extends Columns = Columns, K extends keyof C = ke
   readonly columns: C
   /** Index expressions in SQL over the snake_case columns, e.g. `created_at desc, contact_id desc` or `using gin (…)`. */
   readonly indexes: readonly string[]
+  /** Columns that Postgres computes of the row's others and keeps, as SQL after their name: no handler knows them, queries and indexes do. */
+  readonly computed?: Readonly<Record<string, string>>
 }
 
 /** The row writes of one table, to be used by a projection's handlers. */
@@ -56,6 +58,12 @@ export function table<const C extends Columns, const K extends keyof C & string>
 ): TableDeclaration<C, K> {
   return { key: (typeof key === 'string' ? [key] : key) as readonly K[], columns, indexes }
 }
+
+/** The same table with columns that Postgres computes, e.g. `{ words: 'tsvector generated always as (…) stored' }`. */
+export const computing = <D extends TableDeclaration>(declaration: D, computed: Readonly<Record<string, string>>): D => ({
+  ...declaration,
+  computed,
+})
 
 /** A question that the read tables answer, and the endpoint that asks it. */
 export type QueryEndpoint<P extends TObject = TObject, Q extends TObject = TObject, R extends TSchema = TSchema> = {

@@ -52,6 +52,7 @@ async function createTable(db: Database, table: Table): Promise<void> {
   const columns = Object.entries(table.columns).map(
     ([column, kind]) => `"${snake(column)}" ${sqlTypes[kind]}${kind === 'count' ? ' not null' : ''}`,
   )
+  for (const [column, definition] of Object.entries(table.computed ?? {})) columns.push(`"${snake(column)}" ${definition}`)
   const key = table.key.map((column) => `"${snake(column)}"`).join(', ')
   await db.rows(sql.unsafe`create table ${table.sql} (${raw(columns.join(', '))}, primary key (${raw(key)}))`)
   for (const [position, index] of table.indexes.entries()) {

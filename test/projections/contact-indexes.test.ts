@@ -4,6 +4,7 @@ import { contacts } from '../../projections/contacts.ts'
 import { projections, queries } from '../../projections/index.ts'
 import { timeline } from '../../projections/timeline.ts'
 import { type Database, type Query, sql } from '../../src/platform/database.ts'
+import { fillMails } from './many-mails.ts'
 import { type ReadTables, readTables } from './support.ts'
 
 /*
@@ -63,6 +64,7 @@ type Answer = { data: { name: string; methods: { value: string }[] }[]; nextCurs
 
 t.test('no list, filter or search reads a whole table', async (t) => {
   const tables = await readTables(t, projections)
+  await fillMails(tables, 20_000)
   await fill(tables)
   const [someone] = await tables.pool.rows<{ contact_id: string; name: string; value: string }>(
     sql.unsafe`select * from ${contacts.tables.contacts.sql} join ${contacts.tables.contactMethods.sql} using (contact_id) where contact_id = md5('id777')::uuid`,
@@ -70,7 +72,7 @@ t.test('no list, filter or search reads a whole table', async (t) => {
   const { contact_id: id, name, value } = someone!
   const [first, last] = name.toLowerCase().split(' ') as [string, string]
 
-  const sorts = ['name', '-name', 'createdAt', '-createdAt', 'updatedAt', '-updatedAt']
+  const sorts = ['name', '-name', 'createdAt', '-createdAt', 'updatedAt', '-updatedAt', 'lastEmailAt', '-lastEmailAt']
   const lists = [{}, ...['false', 'true', 'any'].flatMap((archived) => sorts.map((sort) => ({ sort, archived })))]
   for (const query of lists) {
     const firstPage = await explained(tables, 'listContacts', query)

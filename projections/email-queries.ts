@@ -1,0 +1,156 @@
+import { type Static, Type } from '@sinclair/typebox'
+import type { Attachment } from '../schema/email.ts'
+import { Email, EmailPage } from '../schema/email-resources.ts'
+import { Id } from '../schema/shared.ts'
+import { type Database, sql } from '../src/platform/database.ts'
+import { pageParameters, paging } from '../src/platform/page.ts'
+import { query } from '../src/platform/projection.ts'
+import { contacts } from './contacts.ts'
+import { emailKeys, listSummaries, type SummaryRow, summaryColumns, withContact } from './email-lists.ts'
+import { searchOf } from './email-search.ts'
+import { emails } from './emails.ts'
+import { withInstants } from './instants.ts'
+
+const { tables } = emails
+
+export const addressFilter = Type.Optional(
+  Type.String({
+    minLength: 3,
+    maxLength: 320,
+    pattern: '^[^\\u0000]*$',
+    description: 'Only with this e-mail address among those who take part.',
+  }),
+)
+const contactFilter = Type.Optional({
+  ...Id,
+  description: 'Only those that a contact takes part in, by any of the addresses that it has now.',
+})
+
+const listParameters = {
+  ...pageParameters,
+  sort: Type.Optional(
+    Type.Unsafe<'date' | '-date'>({ type: 'string', enum: ['date', '-date'], default: '-date', description: '`-` for descending.' }),
+  ),
+  address: addressFilter,
+  thread: Type.Optional({ ...Id, description: 'Only those of this thread; the id of any of its mails will do.' }),
+  dateAfter: Type.Optional(Type.String({ format: 'date-time', description: 'Only those later than this. RFC 3339.' })),
+  dateBefore: Type.Optional(Type.String({ format: 'date-time', description: 'Only those earlier than this. RFC 3339.' })),
+  hasAttachment: Type.Optional(
+    Type.Unsafe<'true' | 'false'>({ type: 'string', enum: ['true', 'false'], description: 'Only those with one, or without.' }),
+  ),
+  q: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 200,
+      pattern: '^[^\\u0000]*$',
+      description:
+        'Searches subjects, texts, people and names of attachments by how words begin; case and accents do not count. Every word (of up to 8) has to be found. The answer shows where.',
+    }),
+  ),
+}
+type ListParameters = Static<ReturnType<typeof Type.Object<typeof listParameters>>> & { contact?: string }
+
+async function list(db: Database, { limit, cursor, sort = '-date', ...asked }: ListParameters) {
+  const scope = ['emails', sort, Object.entries(asked).sort()]
+  const page = paging(
+    { limit: limit ?? 25, ...(cursor !== undefined && { cursor }) },
+    { keys: emailKeys, descending: sort === '-date', scope },
+  )
+  const { hasAttachment, dateAfter, dateBefore, q, ...filters } = withInstants(asked, ['dateAfter', 'dateBefore'])
+  return listSummaries(db, page, {
+    filters: { ...filters, hasAttachment: hasAttachment && hasAttachment === 'true' },
+    conditions: [
+      ...(dateAfter ? [sql.fragment`s.at > ${dateAfter}::timestamptz`] : []),
+      ...(dateBefore ? [sql.fragment`s.at < ${dateBefore}::timestamptz`] : []),
+    ],
+    search: q === undefined ? undefined : searchOf(q),
+  })
+}
+
+const listEmails = query({
+  operationId: 'listEmails',
+  path: '/emails',
+  summary: 'List, filter and search mails',
+  params: Type.Object({}),
+  querystring: Type.Object({ ...listParameters, contact: contactFilter }),
+  response: EmailPage,
+  run: (db, { query }) => list(db, query),
+})
+
+const listContactEmails = query({
+  operationId: 'listContactEmails',
+  path: '/contacts/{id}/emails',
+  summary: 'List, filter and search the mails that a contact takes part in',
+  params: Type.Object({ id: Id }),
+  querystring: Type.Object(listParameters),
+  response: EmailPage,
+  async run(db, { params: { id }, query }) {
+    const page = await list(db, { ...query, contact: id })
+    if (page.data.length > 0) return page
+    const known = await db.rows(sql.unsafe`select from ${contacts.tables.contacts.sql} where contact_id = ${id}`)
+    return known.length > 0 ? page : null
+  },
+})
+
+type EmailRow = SummaryRow & {
+  text: string
+  textOwn: string
+  html: unknown
+  raw: { sizeBytes: number }
+  details: Pick<Email, 'messageId' | 'inReplyTo' | 'references' | 'dateHeader' | 'dateReceived' | 'headers' | 'defects' | 'source'>
+  attachments: (Omit<Attachment, 'contentId'> & { contentId: string | null })[]
+}
+
+const getEmail = query({
+  operationId: 'getEmail',
+  path: '/emails/{id}',
+  summary: 'Read a mail',
+  params: Type.Object({ id: Id }),
+  querystring: Type.Object({}),
+  response: Email,
+  async run(db, { params: { id } }) {
+    const [row] = await db.rows<EmailRow>({
+      ...sql.unsafe`
+        select ${summaryColumns}, t.text, t.text_own as "textOwn", e.html, e.raw, e.details, (
+          select coalesce(json_agg(json_build_object('id', attachment_id, 'name', name, 'type', type, 'sizeBytes', size_bytes, 'sha256', sha256,
+            'disposition', disposition, 'contentId', content_id) order by place), '[]')
+          from ${tables.emailAttachments.sql} a where a.email_id = e.email_id) as attachments
+        from ${tables.emails.sql} e join ${tables.emailTexts.sql} t using (email_id) where e.email_id = ${id}`,
+      name: 'get-email',
+    })
+    return row ? toEmail(row) : null
+  },
+})
+
+function toEmail({ id, threadId, sent, date, subject, text, textOwn, html, raw, details, people, contacts, attachments }: EmailRow): Email {
+  const { messageId, inReplyTo, references, dateHeader, dateReceived, headers, defects, source } = details
+  const shown = withContact(contacts)
+  return {
+    id,
+    threadId,
+    direction: sent ? 'sent' : 'received',
+    date,
+    subject,
+    from: people.from.map(shown),
+    ...(people.sender && { sender: shown(people.sender) }),
+    replyTo: people.replyTo.map(shown),
+    to: people.to.map(shown),
+    cc: people.cc.map(shown),
+    bcc: people.bcc.map(shown),
+    text,
+    textOwn,
+    hasHtml: html !== null,
+    sizeBytes: raw.sizeBytes,
+    attachments: attachments.map(({ contentId, ...attachment }) => ({ ...attachment, ...(contentId !== null && { contentId }) })),
+    ...(messageId !== undefined && { messageId }),
+    inReplyTo,
+    references,
+    dateHeader,
+    dateReceived,
+    headers,
+    defects,
+    source,
+  }
+}
+
+export const emailQueries = [listEmails, getEmail, listContactEmails]

@@ -128,22 +128,24 @@ t.test('a wrong parameter is refused and named', async (t) => {
   }
 })
 
-t.test('a contact is read with the very ETag that its command gave, and 304 where the caller has it', async (t) => {
+t.test('a contact is read as its command answered, with what mail says of it; 304 where the caller has that', async (t) => {
   const { body } = await create({ name: 'Ada “Tag” \u{1F980} \\ "', methods: [{ type: 'phone', value: '020 7946 0123', label: 'é' }] })
   const path = `/v1/contacts/${body.id}`
   for (const change of [{ name: 'Adé' }, { company: 'A\u0301 & <b>' }, { company: null }]) {
     const command = await ask('PATCH', path, change)
     const read = await after(command, path)
-    t.strictSame(read.body, command.body)
-    t.equal(read.headers.get('etag'), command.headers.get('etag'))
+    // A command does not know of mail, so the digests differ; what If-Match looks at does not.
+    t.strictSame(read.body, { ...command.body, emailsReceived: 0, emailsSent: 0, lastEmailAt: null })
     const etag = read.headers.get('etag')!
+    t.equal(etag.split('.')[0], command.headers.get('etag')!.split('.')[0])
+    t.not(etag, command.headers.get('etag'))
     for (const matching of [etag, `W/${etag}`, `"x", ${etag}`, '*']) {
       const unchanged = await ask('GET', path, undefined, { 'if-none-match': matching })
       t.match([unchanged.status, unchanged.body, unchanged.headers.get('etag')], [304, null, etag], matching)
     }
     t.equal((await ask('GET', path, undefined, { 'if-none-match': `${etag.slice(0, -2)}"` })).status, 200)
     const then = await ask('GET', `${path}?asOf=${position(command)}`)
-    t.equal(then.headers.get('etag'), etag, 'the past has the same one')
+    t.equal(then.headers.get('etag'), command.headers.get('etag'), 'the past has the one of its command')
     const head = await ask('HEAD', path)
     t.match([head.status, head.body, head.headers.get('etag')], [200, null, etag])
   }

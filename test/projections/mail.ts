@@ -1,6 +1,6 @@
 import type { Party } from '../../schema/email.ts'
 import { type EmailEvent, emailEvents } from '../../schema/email-events.ts'
-import { idOf } from './support.ts'
+import { idOf } from './recorded.ts'
 
 export type Email = ReturnType<typeof emailEvents.EmailReceived>['data']
 type Given = Partial<Omit<Email, 'emailId' | 'from' | 'to' | 'cc' | 'bcc' | 'replyTo'>> &

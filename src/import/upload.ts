@@ -80,7 +80,7 @@ export async function receive(
         continue
       }
       fileName = nameOf(part.filename)
-      upload = await put(part.file)
+      upload = await put(whole(part.file))
       continue
     }
     const name = part.fieldname.replace(/\[\]$/, '')
@@ -109,6 +109,17 @@ export async function receive(
   return { importId: importIdOf(secret, upload!.sha256, own, map), upload: upload!, fileName, me: own, map }
 }
 
+const incomplete = () => new Refused('form-incomplete', 'The form is cut short, or is none: send it again.', 400)
+
+/** A file of a form to its end. @throws Refused when the form ends before it */
+async function* whole(file: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* file
+  } catch {
+    throw incomplete()
+  }
+}
+
 /** What the parser of forms throws is either its caller's fault or the end of the connection. */
 async function* partsOf(request: FastifyRequest) {
   try {
@@ -119,7 +130,7 @@ async function* partsOf(request: FastifyRequest) {
       throw new Refused('form-too-large', `The form has too many parts: one file, and ${MAX_FIELDS} fields at most.`, 413)
     }
     if (error instanceof Error && (typeof code !== 'string' || code.startsWith('FST_'))) {
-      throw new Refused('form-incomplete', 'The form is cut short, or is none: send it again.', 400)
+      throw incomplete()
     }
     throw error
   }

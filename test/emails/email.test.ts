@@ -1,0 +1,56 @@
+import { deepStrictEqual } from 'node:assert/strict'
+import t from 'tap'
+import { emailEvents } from '../../schema/email-events.ts'
+import { email, recordEmail, removeEmail } from '../../src/emails/email.ts'
+import { fold } from '../../src/platform/runner.ts'
+import { email as mail } from '../projections/mail.ts'
+import { given, rules, subject } from '../support/given.ts'
+
+const { EmailReceived, EmailSent, EmailRemoved } = emailEvents
+const content = { ...mail('a mail'), emailId: subject }
+const received = EmailReceived(content)
+const sent = EmailSent(content)
+const removed = EmailRemoved({ emailId: subject, reason: 'removed' })
+const record = { sent: false, again: true, email: content }
+
+t.test('storing a mail', async (t) => {
+  const rule = rules(t)
+  rule('a mail that is not known is received', () => given().when(recordEmail, record).then(received))
+  rule('one of our own is sent', () =>
+    given()
+      .when(recordEmail, { ...record, sent: true })
+      .then(sent),
+  )
+  rule('the same again changes nothing', () => given(received).when(recordEmail, record).thenNothing())
+  rule('nor does it when it turns out to be our own', () =>
+    given(received)
+      .when(recordEmail, { ...record, sent: true })
+      .thenNothing(),
+  )
+  rule('a sent one stays one', () => given(sent).when(recordEmail, record).thenNothing())
+  rule('a removed one comes back when it is asked for again', () => given(received, removed).when(recordEmail, record).then(received))
+  rule('and stays away otherwise', () =>
+    given(received, removed)
+      .when(recordEmail, { ...record, again: false })
+      .thenNothing(),
+  )
+  rule('one that came back is known', () => given(received, removed, received).when(recordEmail, record).thenNothing())
+})
+
+t.test('removing a mail', async (t) => {
+  const rule = rules(t)
+  rule('a stored one is removed', () => given(received).when(removeEmail, {}).then(removed))
+  rule('a sent one too', () => given(sent).when(removeEmail, {}).then(removed))
+  rule('again changes nothing', () => given(received, removed).when(removeEmail, {}).thenNothing())
+  rule('one that came back is removed again', () => given(received, removed, sent).when(removeEmail, {}).then(removed))
+  rule('an unknown one is not found', () => given().when(removeEmail, {}).refused('email-not-found', 404))
+})
+
+t.test('the state', async (t) => {
+  const rule = rules(t)
+  const states = { EmailReceived: 'stored', EmailSent: 'stored', EmailRemoved: 'removed' }
+  const samples = { EmailReceived: received, EmailSent: sent, EmailRemoved: removed }
+  rule('every event of a mail has a sample here', () => deepStrictEqual(Object.keys(samples), Object.keys(emailEvents)))
+  for (const [type, event] of Object.entries(samples))
+    rule(`after ${type}`, () => deepStrictEqual(fold(email, [event]), { status: states[type as keyof typeof states] }))
+})

@@ -13,7 +13,7 @@ import { type Jobs, openJobs } from './platform/jobs-queue.ts'
 import type { Logger } from './platform/log.ts'
 import { loadMasterKey } from './platform/master-key.ts'
 import { createRunner, type Guard, type Runner } from './platform/runner.ts'
-import { openVault, type Vault } from './platform/vault.ts'
+import { isFounded, openVault, type Vault } from './platform/vault.ts'
 
 /** What every role works with. */
 export type Services = {
@@ -37,7 +37,7 @@ export type Connected = Config & { readonly databaseUrl: string; readonly eventS
 export async function openServices(config: Connected, log: Logger): Promise<Services> {
   const pool = openPool(config.databaseUrl, log)
   try {
-    const vault = await openVault(pool, await loadMasterKey(config.masterKey, config.dataFolder))
+    const vault = await openVault(pool, await loadMasterKey(config.masterKey, config.dataFolder, () => isFounded(pool)))
     const store = openEventStore(config.eventStoreUrl, log)
     const codec = createCodec(allEvents, vault)
     const guards: Record<string, Guard> = {}

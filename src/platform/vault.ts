@@ -116,6 +116,11 @@ async function makeBlock(pool: Pool, master: MasterKey): Promise<SubjectKey[]> {
   return made
 }
 
+/** Whether there is a master key already without which the vault does not open. @throws a connection error when Postgres is away */
+export async function isFounded(pool: Pool): Promise<boolean> {
+  return (await pool.rows(sql.unsafe`select 1 from vault.master_keys limit 1`)).length > 0
+}
+
 /** One transaction under a table lock, so that of two processes with different keys only one can found the vault. */
 async function checkMasterKey(pool: Pool, master: MasterKey): Promise<void> {
   await pool.transaction(async (db) => {

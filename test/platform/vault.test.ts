@@ -11,7 +11,7 @@ import { Fault } from '../../src/platform/fault.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { loadMasterKey } from '../../src/platform/master-key.ts'
 import { Unavailable } from '../../src/platform/refusal.ts'
-import { openVault } from '../../src/platform/vault.ts'
+import { isFounded, openVault } from '../../src/platform/vault.ts'
 import { testDatabase } from '../support/postgres.ts'
 import { request, testServices } from '../support/services.ts'
 
@@ -158,6 +158,18 @@ t.test('the master key', async (t) => {
     const dir = await folder(t)
     const given = randomBytes(32)
     t.match(await loadMasterKey(given, dir), { key: given, source: 'SMARTCRM_MASTER_KEY' })
+    t.same(await readdir(dir), [])
+  })
+
+  t.test('that is lost is asked for, and no other is made in its place', async (t) => {
+    const dir = await folder(t)
+    const { pool } = await freshPool(t)
+    t.equal(await isFounded(pool), false)
+    await openVault(pool, master)
+    await t.rejects(
+      loadMasterKey(undefined, dir, () => isFounded(pool)),
+      { name: 'Fault', message: /master\.key is missing, .* Put back your copy of it, or set SMARTCRM_MASTER_KEY/ },
+    )
     t.same(await readdir(dir), [])
   })
 

@@ -4,10 +4,12 @@ import type { Contact } from '../../schema/contact.ts'
 import { History, type HistoryEntry } from '../../schema/event.ts'
 import { Id } from '../../schema/shared.ts'
 import type { RecordedEvent } from '../platform/event.ts'
+import { checker } from '../platform/http/validation.ts'
 import { comparePositions, formatPosition, parsePosition } from '../platform/position.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
 import { Invalid } from '../platform/refusal.ts'
 import { foldInMemory } from '../platform/rows.ts'
+import { normaliseValue } from '../platform/values.ts'
 
 type Load = (stream: string) => Promise<RecordedEvent[]>
 
@@ -15,15 +17,16 @@ type Load = (stream: string) => Promise<RecordedEvent[]>
 export const contactAt = (events: readonly RecordedEvent[], id: string): Static<typeof Contact> | null =>
   contactFromMemory(foldInMemory(contacts, events), id)
 
+const timeFaults = checker(Type.String({ format: 'date-time' }))
+
 /** The events that had been recorded at a moment: a position, or a time (before the first event that was recorded later). @throws Invalid */
 export function until(events: readonly RecordedEvent[], asOf: string): readonly RecordedEvent[] {
   const position = parsePosition(asOf)
-  const time = Date.parse(asOf)
-  // Without its zone a time would mean another moment on another machine.
-  if (!position && !(/^\d{4}-\d\d-\d\dT.+(Z|[+-]\d\d:\d\d)$/i.test(asOf) && Number.isFinite(time))) {
+  if (!position && timeFaults(asOf).length > 0) {
     const message = 'must be a time with its zone, like 2026-03-01T09:30:00Z, or a position, like 8471.8471'
     throw new Invalid([{ path: '/querystring/asOf', message }])
   }
+  const time = position ? Number.NaN : Date.parse(normaliseValue.instant(asOf) as string)
   const later = events.findIndex((event) => (position ? comparePositions(event.position, position) > 0 : Date.parse(event.created) > time))
   return later === -1 ? events : events.slice(0, later)
 }

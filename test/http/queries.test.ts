@@ -237,7 +237,17 @@ t.test('a contact is shown as it was at any position or time', async (t) => {
   }
   t.equal((await at('2000-01-01T00:00:00Z')).status, 404)
   t.equal((await at('9999-12-31T23:59:59Z')).body.name, 'Three')
-  for (const wrong of ['', 'yesterday', '2026-03-01', '2026-03-01T09:30:00', '12', '1.1.1', '2026-13-01T00:00:00Z']) {
+  t.equal((await at('9998-12-31T23:59:60Z')).body.name, 'Three', 'RFC 3339 knows leap seconds')
+  for (const wrong of [
+    '',
+    'yesterday',
+    '2026-03-01',
+    '2026-03-01T09:30:00',
+    '12',
+    '1.1.1',
+    '2026-13-01T00:00:00Z',
+    '2026-02-30T00:00:00Z',
+  ]) {
     t.match(await at(wrong), { status: 400, body: { errors: [{ path: '/querystring/asOf' }] } }, wrong)
   }
 })

@@ -56,6 +56,18 @@ t.test('a wrong body is refused with every fault in it', async (t) => {
   })
 })
 
+t.test('what is wrong with a query is said in words, and what it may be', async (t) => {
+  const answer = await ask('GET', '/v1/contacts?sort=age&archived=maybe&q=%00&company=%00&limit=many')
+  isProblem(t, answer, 400, 'invalid-request')
+  t.strictSame(faults(answer), {
+    '/querystring/sort': 'must be one of name, -name, createdAt, -createdAt, updatedAt, -updatedAt, lastEmailAt, -lastEmailAt',
+    '/querystring/archived': 'must be one of false, true, any',
+    '/querystring/q': 'must not contain the character NUL',
+    '/querystring/company': 'must not contain the character NUL',
+    '/querystring/limit': 'must be integer',
+  })
+})
+
 t.test('nothing is coerced, and no unknown field is passed over', async (t) => {
   for (const [path, method, body, fault] of [
     ['/v1/contacts', 'POST', { name: 1 }, '/name'],

@@ -54,9 +54,11 @@ function words({ keyword, params, message }: AnyError): string {
   if (keyword === 'required') return 'is required'
   if (keyword === 'additionalProperties') return 'is not a known field'
   if (keyword === 'pattern' && params['pattern'] === '\\S') return 'must not be blank'
+  if (keyword === 'pattern' && params['pattern'] === '^[^\\u0000]*$') return 'must not contain the character NUL'
   if (keyword === 'pattern' && String(params['pattern']).startsWith('^[0-9a-f]{8}-')) return 'must be a UUID in lower case'
   if (keyword === 'pattern' && String(params['pattern']).startsWith('^[0-9]{1,19}')) return 'must be a position, like 8471.8471'
   if (keyword === 'format' && params['format'] === 'date-time') return 'must be a time with its zone, like 2026-03-01T09:30:00Z'
+  if (keyword === 'enum') return `must be one of ${params['allowedValues'].join(', ')}`
   if (keyword === 'minLength' && params['limit'] === 1) return 'must not be empty'
   return message ?? 'is wrong'
 }

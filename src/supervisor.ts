@@ -6,7 +6,7 @@ import { Fault } from './platform/fault.ts'
 import { tryLock, waitForLock } from './platform/folder-lock.ts'
 import { endGracefully } from './platform/graceful-end.ts'
 import { createLogger } from './platform/log.ts'
-import { checkPort, freePort } from './platform/ports.ts'
+import { checkPort, checkReachable, freePort } from './platform/ports.ts'
 import { roleProcesses } from './role-processes.ts'
 import { roles } from './roles/role.ts'
 
@@ -19,7 +19,10 @@ export async function supervise(config: Config): Promise<void> {
   const log = createLogger(config.logLevel, 'supervisor')
   await openDataFolder(dataFolder)
   await takeFolder(dataFolder)
-  if (config.port !== 0) await checkPort(host, config.port, 'PORT')
+  if (config.port !== 0) {
+    await checkReachable(config.port, 'PORT')
+    await checkPort(host, config.port, 'PORT')
+  }
   const port = config.port || (await freePort(host))
 
   // Ports are chosen here, once, so that a role that is started again is found where it was.
@@ -31,6 +34,7 @@ export async function supervise(config: Config): Promise<void> {
     EVENTSTORE_PORT: `${config.eventStorePort || (await freePort())}`,
   }
   let apiKey: string | undefined
+  const faults = new Set<string>()
   const processes = roleProcesses({ env, log, onApiKey: (key) => (apiKey = key), onFault })
   const close = async () => {
     await processes.stop()
@@ -54,8 +58,10 @@ export async function supervise(config: Config): Promise<void> {
   console.log(welcome({ url, dataFolder, apiKey }))
   apiKey = undefined
 
+  // Several roles may meet the same one.
   function onFault(sentence: string) {
-    console.error(sentence)
+    if (!faults.has(sentence)) console.error(sentence)
+    faults.add(sentence)
     end(1)
   }
 }

@@ -108,6 +108,22 @@ t.test('after kill -9 of everything, too', async (t) => {
   await again.readAll()
 })
 
+t.test('what several roles find wrong is said once', async (t) => {
+  const wrong = { SMARTCRM_DATA: data, PORT: '0', LOG_LEVEL: 'silent', SMARTCRM_MASTER_KEY: '00'.repeat(32) }
+  const service = startNode(t, [main, 'start'], { cwd: folder, env: { ...ownEnvironment, ...wrong } })
+  t.equal(await service.ended, 1)
+  t.match(service.lines, [/^The master key from SMARTCRM_MASTER_KEY .* does not open this vault/])
+  t.equal(service.lines.length, 1)
+})
+
+t.test('a port to which no browser connects is one sentence', async (t) => {
+  const service = startNode(t, [main, 'start'], { cwd: folder, env: { ...ownEnvironment, SMARTCRM_DATA: data, PORT: '6666' } })
+  t.equal(await service.ended, 1)
+  t.strictSame(service.lines, [
+    'Browsers and most programs open no connection to port 6666 (https://fetch.spec.whatwg.org/#port-blocking): set PORT to another port.',
+  ])
+})
+
 t.test('what is wrong with the settings is listed, without a stack', async (t) => {
   const wrong = startNode(t, [main, 'start'], { cwd: folder, env: { ...ownEnvironment, PORT: 'x', LOG_LEVEL: 'loud' } })
   t.equal(await wrong.ended, 1)
@@ -120,7 +136,7 @@ t.test('what is wrong with the settings is listed, without a stack', async (t) =
 t.test('a role alone says which servers it needs', async (t) => {
   const api = startNode(t, [main, 'api'], { cwd: folder, env: ownEnvironment })
   t.equal(await api.ended, 1)
-  t.match(api.lines, [/EVENTSTORE_URL and DATABASE_URL/])
+  t.match(api.lines, [/EVENTSTORE_URL and DATABASE_URL\. Set them, or/])
   t.equal(api.lines.length, 1)
 })
 

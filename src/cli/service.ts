@@ -83,6 +83,11 @@ async function attempt({ url, key }: Service, { method, path, headers, body }: R
   } catch (error) {
     const { name, cause } = error as Error & { cause?: { code?: string; message?: string } }
     if (name === 'TimeoutError') return `no answer within ${REQUEST_TIMEOUT_SECONDS} seconds`
+    if (cause?.message === 'bad port')
+      throw new ServiceError(
+        `Node opens no connection to the port of ${url} (https://fetch.spec.whatwg.org/#port-blocking). Let the service have another.`,
+        true,
+      )
     if (cause?.code === 'ENOTFOUND') throw new ServiceError(`There is no machine by the name in ${url}. Check SMARTCRM_URL.`, true)
     if (!cause) throw error
     if (cause.code === 'ECONNREFUSED') return 'connection refused'

@@ -21,6 +21,24 @@ export async function checkPort(host: string, port: number, setting: string): Pr
   if (error) throw listenFault(error, host, port, setting) ?? error
 }
 
+/** @throws Fault when browsers and `fetch`, ours too, refuse to connect to such a port. @param setting the name of the setting that chose the port */
+export async function checkReachable(port: number, setting: string): Promise<void> {
+  if (!(await isBlocked(`http://127.0.0.1:${port}/`))) return
+  throw new Fault(
+    `Browsers and most programs open no connection to port ${port} (https://fetch.spec.whatwg.org/#port-blocking): set ${setting} to another port.`,
+  )
+}
+
+/** Only `fetch` itself knows its list. A port on it is refused before anything is sent; to another port nothing is sent either, but a HEAD. */
+const isBlocked = async (url: string) => {
+  try {
+    await fetch(url, { method: 'HEAD', signal: AbortSignal.timeout(100) })
+    return false
+  } catch (error) {
+    return ((error as Error).cause as Error | undefined)?.message === 'bad port'
+  }
+}
+
 /** The sentence for an error of `listen`, or null for an error that is none of the common ones. */
 export function listenFault(error: unknown, host: string, port: number, setting: string): Fault | null {
   switch ((error as NodeJS.ErrnoException).code) {

@@ -6,6 +6,8 @@ import type { Connected } from '../services.ts'
 export function connected(config: Config): Connected {
   const { databaseUrl, eventStoreUrl } = config
   if (databaseUrl && eventStoreUrl) return { ...config, databaseUrl, eventStoreUrl }
-  const missing = [!eventStoreUrl && 'EVENTSTORE_URL', !databaseUrl && 'DATABASE_URL'].filter(Boolean).join(' and ')
-  throw new Fault(`This role, run alone, needs ${missing}. Set it, or use \`smartcrm start\`, which brings its own servers.`)
+  const missing = [!eventStoreUrl && 'EVENTSTORE_URL', !databaseUrl && 'DATABASE_URL'].filter(Boolean)
+  throw new Fault(
+    `This role, run alone, needs ${missing.join(' and ')}. Set ${missing.length > 1 ? 'them' : 'it'}, or use \`smartcrm start\`, which brings its own servers.`,
+  )
 }

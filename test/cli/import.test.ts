@@ -198,6 +198,10 @@ t.test('a wrong call ends with 2 and one clear sentence, and sends nothing', asy
   t.match(await run([file, '--encoding', 'klingon'], env), { code: 2, stderr: /no known encoding/ })
   t.match(await run([file, '--errors', join(file, 'errors.csv')], env), { code: 2, stderr: /errors file cannot be written/ })
   t.match(await run([file], { ...env, SMARTCRM_KEY: '' }), { code: 2, stderr: /Set SMARTCRM_KEY/ })
+  t.match(await run([file], { ...env, SMARTCRM_URL: 'http://127.0.0.1:6666' }), {
+    code: 2,
+    stderr: /no connection to the port of http:.*:6666/,
+  })
   t.same(batches(), [])
   t.match(await run([file], { ...env, SMARTCRM_KEY: 'wrong' }), {
     code: 2,

@@ -1,0 +1,237 @@
+/**
+ * What 200 readers of the live journal cost: commands a second and their latency without and with them, in turns, and how long an event takes to the last
+ * of them. The event node, the API and the readers are processes of their own. Prints a table when run alone.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { Agent, request } from 'node:http'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createApp } from '../../src/app.ts'
+import { readConfig } from '../../src/config.ts'
+import { startEventStore } from '../../src/eventstore/server.ts'
+import { journalRoutes } from '../../src/journal/routes.ts'
+import { createApiKeys } from '../../src/platform/api-keys.ts'
+import { migrate } from '../../src/platform/database.ts'
+import { createServer } from '../../src/platform/http/server.ts'
+import { createLogger } from '../../src/platform/log.ts'
+import { openServices } from '../../src/services.ts'
+import { startThrowAwayPostgres } from '../support/throw-away-postgres.ts'
+
+export type Row = { what: string; measured: string; reference: string }
+
+const READERS = 200
+const CALLERS = 16
+const PER_SECOND = 200
+const ROUND_MS = 5_000
+const ROUNDS = 3
+const adminKey = 'a-key-for-benches-0123456789'
+const authorization = `Bearer ${adminKey}`
+const log = createLogger('error', 'bench')
+
+/** `scale` below 1 shortens it. */
+export async function measure(scale = 1): Promise<Row[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'smartcrm-bench-'))
+  const postgres = await startThrowAwayPostgres()
+  const children: ChildProcess[] = []
+  const start = async <T>(part: keyof typeof parts, ...args: string[]): Promise<[ChildProcess, T]> => {
+    const child = fork(import.meta.filename, [part, ...args])
+    children.push(child)
+    const [told] = (await once(child, 'message')) as [T]
+    return [child, told]
+  }
+  try {
+    await migrate(postgres.url, log)
+    const [, node] = await start<{ url: string }>('node', folder)
+    const [api, urls] = await start<{ commands: string; live: string }>('api', folder, postgres.url, node.url)
+    const usage = async () => {
+      api.send('usage')
+      const [{ rssBytes, cpu }] = (await once(api, 'message')) as [{ rssBytes: number; cpu: NodeJS.CpuUsage }]
+      return { rssBytes, cpuMs: (cpu.user + cpu.system) / 1_000 }
+    }
+    const round = async (perSecond?: number): Promise<Round> => {
+      const { cpuMs } = await usage()
+      const measured = await commandsFor(urls.commands, ROUND_MS * scale, perSecond)
+      return { ...measured, cpuMs: (await usage()).cpuMs - cpuMs }
+    }
+    await round()
+    const { rssBytes: before } = await usage()
+
+    let events = 0
+    /** Rounds without and with readers in turns, since other work on the machine comes and goes. */
+    const compare = async (perSecond?: number) => {
+      const [without, withReaders]: [Round[], Round[]] = [[], []]
+      for (let n = 0; n < ROUNDS; n += 1) {
+        without.push(await round(perSecond))
+        const [readers] = await start('readers', urls.live, String(READERS))
+        const measured = await round(perSecond)
+        withReaders.push(measured)
+        readers.send(measured.done)
+        const [got] = (await once(readers, 'message')) as [{ events: number }]
+        events += got.events
+        if (got.events !== measured.done * READERS) throw new Error(`the readers got ${got.events} events of ${measured.done} each`)
+        await ended(readers)
+      }
+      return { without, withReaders }
+    }
+    const paced = await compare(PER_SECOND)
+    const { without, withReaders } = await compare()
+    const [readers] = await start('readers', urls.live, String(READERS))
+    const latencies: number[] = []
+    for (let n = 0; n < 50 * scale; n += 1) {
+      const begun = performance.now()
+      const got = once(readers, 'message')
+      readers.send(1)
+      await post(urls.commands)
+      await got
+      latencies.push(performance.now() - begun)
+    }
+    const { rssBytes } = await usage()
+    const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`
+    const row = (what: string, rounds: readonly Round[]): Row => ({
+      what,
+      measured: `${rounds.map(({ rate }) => Math.round(rate)).join(', ')} commands/s; p50 ${at(rounds, 0.5)} ms, p99 ${at(rounds, 0.99)} ms; ${cpuOf(rounds)} ms of the API’s CPU each`,
+      reference: '',
+    })
+    const change = median(withReaders.map(({ rate }) => rate)) / median(without.map(({ rate }) => rate))
+    return [
+      row(`${PER_SECOND} commands a second, no reader`, paced.without),
+      row(`${PER_SECOND} commands a second, ${READERS} readers`, paced.withReaders),
+      row(`${CALLERS} callers create contacts, no reader`, without),
+      row(`${CALLERS} callers create contacts, ${READERS} readers`, withReaders),
+      { what: 'the last by the one before (medians)', measured: change.toFixed(2), reference: '' },
+      { what: 'events given to readers, all of them', measured: events.toLocaleString('en'), reference: '' },
+      {
+        what: `one command, until the last of ${READERS} has its event`,
+        measured: `p50 ${percentile(latencies, 0.5)} ms, p99 ${percentile(latencies, 0.99)} ms`,
+        reference: '',
+      },
+      { what: 'memory of the API before and after', measured: `${mib(before)}, ${mib(rssBytes)}`, reference: '' },
+    ]
+  } finally {
+    for (const child of children) await ended(child)
+    await postgres.close()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+type Round = { done: number; rate: number; latencies: number[]; cpuMs: number }
+
+const agent = new Agent({ keepAlive: true, maxSockets: CALLERS })
+const body = JSON.stringify({ name: 'Ada Lovelace', company: 'Analytical Engines' })
+
+async function post(url: string): Promise<void> {
+  const asked = request(`${url}/v1/contacts`, { method: 'POST', agent, headers: { authorization, 'content-type': 'application/json' } })
+  asked.end(body)
+  const [response] = await once(asked, 'response')
+  response.resume()
+  await once(response, 'end')
+  if (response.statusCode !== 201) throw new Error(`answered ${response.statusCode}`)
+}
+
+/** @param perSecond how many are begun; left out: as many as are answered */
+async function commandsFor(url: string, ms: number, perSecond = Number.POSITIVE_INFINITY): Promise<Omit<Round, 'cpuMs'>> {
+  const begun = performance.now()
+  const latencies: number[] = []
+  await Promise.all(
+    Array.from({ length: CALLERS }, async (_, caller) => {
+      for (let n = 0; performance.now() - begun < ms; n += 1) {
+        const due = begun + ((n * CALLERS + caller) / perSecond) * 1_000
+        if (due > performance.now()) await delay(due - performance.now())
+        const before = performance.now()
+        await post(url)
+        latencies.push(performance.now() - before)
+      }
+    }),
+  )
+  return { done: latencies.length, rate: (latencies.length / (performance.now() - begun)) * 1_000, latencies }
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const gone = once(child, 'exit')
+  child.kill('SIGKILL')
+  await gone
+}
+
+const percentile = (values: readonly number[], part: number) =>
+  values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * part)]!.toFixed(1)
+const at = (rounds: readonly Round[], part: number) =>
+  percentile(
+    rounds.flatMap(({ latencies }) => latencies),
+    part,
+  )
+const cpuOf = (rounds: readonly Round[]) =>
+  (rounds.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / rounds.reduce((sum, { done }) => sum + done, 0)).toFixed(2)
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!
+
+/** What the processes do; each says so when it is ready. */
+const parts = {
+  async node(folder: string) {
+    const { url } = await startEventStore({ file: join(folder, 'events.db') })
+    process.send!({ url })
+  },
+
+  async api(folder: string, databaseUrl: string, eventStoreUrl: string) {
+    const config = { ...readConfig({ SMARTCRM_DATA: folder }), databaseUrl, eventStoreUrl }
+    const services = await openServices(config, log)
+    // Beside the API's own routes in the same process and event loop.
+    const live = createServer(createApiKeys(services.pool, adminKey), log)
+    journalRoutes(live, services)
+    const tables = { current: () => null, waitFor: async () => true }
+    const { server } = await createApp({ services, tables, checks: {}, adminKey, version: '0.0.0', log })
+    const [commands, streams] = [await server.listen({ host: '127.0.0.1', port: 0 }), await live.listen({ host: '127.0.0.1', port: 0 })]
+    process.on('message', () => process.send!({ rssBytes: process.memoryUsage.rss(), cpu: process.cpuUsage() }))
+    process.send!({ commands, live: streams })
+  },
+
+  /** Told a number, it says when every reader has got so many events more. */
+  async readers(url: string, count: string) {
+    const got = new Array<number>(Number(count)).fill(0)
+    let wanted: number | null = null
+    const tell = () => {
+      if (wanted === null || got.some((events) => events < wanted!)) return
+      wanted = null
+      process.send!({ events: got.reduce((sum, events) => sum + events, 0) })
+      got.fill(0)
+    }
+    await Promise.all(
+      got.map(
+        (_, index) =>
+          new Promise<void>((begun, failed) => {
+            // Bare, for what the readers do with it is not what is measured.
+            const { port, hostname, host } = new URL(url)
+            const socket = connect(Number(port), hostname).on('error', failed)
+            socket.write(`GET /v1/events HTTP/1.1\r\nhost: ${host}\r\nauthorization: ${authorization}\r\naccept: text/event-stream\r\n\r\n`)
+            let tail: Buffer = Buffer.alloc(0)
+            socket.on('data', (part: Buffer) => {
+              if (part.includes('\nretry: ')) begun()
+              const text = Buffer.concat([tail, part])
+              let events = 0
+              for (let place = text.indexOf('\nevent: '); place !== -1; place = text.indexOf('\nevent: ', place + 8)) events += 1
+              tail = text.subarray(-7)
+              got[index]! += events
+              if (events > 0) tell()
+            })
+          }),
+      ),
+    )
+    process.on('message', (events: number) => {
+      wanted = events
+      tell()
+    })
+    process.send!('connected')
+  },
+}
+
+if (import.meta.main) {
+  const [part, ...args] = process.argv.slice(2)
+  if (part && part in parts) await (parts[part as keyof typeof parts] as (...args: string[]) => Promise<void>)(...args)
+  else {
+    console.table(await measure(Number(part ?? 1)))
+    process.exit()
+  }
+}

@@ -20,13 +20,18 @@ program
 role('api', 'the HTTP API')
 role('projector', 'keeps the read tables up to date with the log')
 role('worker', 'does the jobs')
-role('eventstore', 'the embedded event store').option('--port <number>', 'its port, instead of EVENTSTORE_PORT')
+const eventstore = role('eventstore', 'the embedded event store').option('--port <number>', 'its port, instead of EVENTSTORE_PORT')
 role('postgres', 'the embedded Postgres')
 
 // Nothing else of the command line is worth the time that reading its code takes when a role starts.
 if (!process.argv[2] || !program.commands.some((command) => command.name() === process.argv[2])) {
   const { importCommand } = await import('./cli/import.ts')
   importCommand(program, readConfig)
+}
+
+if (process.argv.includes('eventstore') && !process.argv.includes(supervisedFlag)) {
+  const { eventStoreCommands } = await import('./cli/eventstore.ts')
+  eventStoreCommands(eventstore, readConfig)
 }
 
 function role(name: Role, description: string): Command {

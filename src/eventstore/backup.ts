@@ -1,6 +1,6 @@
 import { closeSync, copyFileSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { EventStoreRefusal, lockFile, openDatabase } from './database.ts'
+import { DamagedFile, EventStoreRefusal, lockFile, openDatabase } from './database.ts'
 import { removeEndMark } from './end-mark.ts'
 import { verify } from './verify.ts'
 
@@ -24,7 +24,7 @@ export function backup(file: string, target: string): Backup {
   const { events, lastPosition, damages } = verify(partial)
   if (damages[0]) {
     rmSync(partial, { force: true })
-    throw new EventStoreRefusal(`The log is damaged, so there is no backup: ${damages[0].what} Run "smartcrm eventstore verify".`)
+    throw new DamagedFile(`The log is damaged, so there is no backup: ${damages[0].what} Run "smartcrm eventstore verify".`, damages)
   }
   syncFile(partial)
   renameSync(partial, target)
@@ -41,7 +41,7 @@ const JUMP = 1_000_000_000
  */
 export function restore(source: string, file: string): Backup {
   const { events, lastPosition, damages } = verify(source)
-  if (damages[0]) throw new EventStoreRefusal(`The backup ${source} is damaged: ${damages[0].what} Take another one.`)
+  if (damages[0]) throw new DamagedFile(`The backup ${source} is damaged: ${damages[0].what} Take another one.`, damages)
   const lock = lockFile(file)
   try {
     const partial = `${file}.part`

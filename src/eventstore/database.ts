@@ -1,15 +1,28 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { Fault } from '../platform/fault.ts'
 import { TOMBSTONE } from './record.ts'
 
 /** What stops the node from opening a log; the message is one sentence for the person who started it. */
-export class EventStoreRefusal extends Error {
+export class EventStoreRefusal extends Fault {
   override name = 'EventStoreRefusal'
 }
 
-/** The file is there and cannot be read as a database. */
-export class UnreadableLog extends EventStoreRefusal {}
+/** Another process has the log. */
+export class LogInUse extends EventStoreRefusal {}
+
+/** What is wrong in a log, and where, as far as it can be told. */
+export type Damage = { what: string; stream?: string; revision?: number; position?: number }
+
+/** The file is there and is not what was written. */
+export class DamagedFile extends EventStoreRefusal {
+  damages: Damage[]
+  constructor(message: string, damages: Damage[] = [{ what: message }]) {
+    super(message)
+    this.damages = damages
+  }
+}
 
 /** Raised with every change of the tables that an older node could not read. */
 export const FORMAT_VERSION = 1
@@ -50,7 +63,7 @@ export function openDatabase(file: string, options: { readOnly?: boolean } = {})
     database.close()
     if (error instanceof EventStoreRefusal || isDiskFull(error)) throw error
     const reason = error instanceof Error ? error.message : String(error)
-    throw new UnreadableLog(`The event log ${file} cannot be opened (${reason}). Restore it from a backup, or start with another folder.`)
+    throw new DamagedFile(`The event log ${file} cannot be opened (${reason}). Restore it from a backup, or start with another folder.`)
   }
   return database
 }
@@ -96,7 +109,7 @@ export function lockFile(file: string): { release(): void } {
     lock.close()
     const busy = error instanceof Error && /locked|busy/.test(error.message)
     if (!busy) throw error
-    throw new EventStoreRefusal(
+    throw new LogInUse(
       `The event log ${file} is in use by another process. Stop that one first, or start with another folder (SMARTCRM_DATA).`,
     )
   }

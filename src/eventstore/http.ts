@@ -3,7 +3,7 @@ import { SERVER_VERSION } from './features.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 
-export type Maintenance = { compact(): Promise<{ removedEvents: number }> }
+export type Maintenance = { file: string; compact(): Promise<{ removedEvents: number }> }
 
 /** The few pages that the node has beside gRPC, on the same port as on the real server. */
 export function createPages(log: Log, metrics: Metrics, maintenance: Maintenance): Server {
@@ -18,7 +18,8 @@ export function createPages(log: Log, metrics: Metrics, maintenance: Maintenance
     'GET /metrics': (_request, response) => {
       response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4' }).end(metrics.page(log))
     },
-    'GET /info': (_request, response) => json(response, 200, { esVersion: SERVER_VERSION, state: 'leader', node: 'SmartCRM embedded' }),
+    'GET /info': (_request, response) =>
+      json(response, 200, { esVersion: SERVER_VERSION, state: 'leader', node: 'SmartCRM embedded', file: maintenance.file }),
     'POST /admin/scavenge': async (_request, response) => json(response, 200, await maintenance.compact()),
   }
   return createServer(async (request, response) => {

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite'
 import type { Logger } from 'pino'
-import { EventStoreRefusal, lockFile, openDatabase } from './database.ts'
+import { DamagedFile, lockFile, openDatabase } from './database.ts'
 import { type EndMark, openEndMark } from './end-mark.ts'
 import { createReaders, type Readers } from './log-reads.ts'
 import { checksum, encodeRecord, type Proposed } from './record.ts'
@@ -213,7 +213,7 @@ function openParts(file: string): { database: DatabaseSync; mark: EndMark; relea
     opened.push(mark)
     const end = lastOf(database, 'events', 'position')
     if (mark.read() > end)
-      throw new EventStoreRefusal(
+      throw new DamagedFile(
         `The event log ${file} ends at position ${end}, but position ${mark.read()} was acknowledged: its tail is lost. Restore a backup, or delete ${file}.end to go on without the lost events.`,
       )
     return { database, mark, release }

@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
+import { resolve } from 'node:path'
 import gossipServices from '@eventstore/db-client/generated/gossip_grpc_pb.js'
 import featureServices from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js'
 import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import type { Logger } from 'pino'
+import { noteAddress, removeAddress } from './address.ts'
 import { createBatchAppends } from './batch-appends.ts'
 import { type CompactResult, compact } from './compact.ts'
 import { gossip, serverFeatures, unary } from './features.ts'
+import { beginLog } from './fresh-log.ts'
 import { createGrpcServer, type Handler, type Receiver } from './grpc.ts'
 import { type Call, STATUS } from './grpc-call.ts'
 import { createPages } from './http.ts'
@@ -33,6 +36,8 @@ export type EventStoreOptions = {
   slowConsumerMs?: number
   /** How often what is hidden is removed. A day by default; 0: never. */
   compactEveryMs?: number
+  /** Whether a new log begins with what a real server writes to it first, so that `$all` is never empty. No by default. */
+  systemEvents?: boolean
   /** For tests: called before each write and sync; what it throws is a failing disk. */
   fault?: Fault
 }
@@ -95,17 +100,28 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   const grpc = createGrpcServer(handlers)
   let compacting: Promise<CompactResult> | undefined
   const compactOnce = () => (compacting ??= compact(log, () => closed !== undefined).finally(() => (compacting = undefined)))
-  const pages = createPages(log, metrics, { compact: compactOnce })
+  const pages = createPages(log, metrics, { file: resolve(options.file), compact: compactOnce })
 
   const onePort = createOnePort(grpc.http2, pages)
   try {
+    if (options.systemEvents) await beginLog(log)
     address = await onePort.listen(port, host)
   } catch (error) {
     subscriptions.close()
     await log.close()
     throw error
   }
+  tellAddress()
   options.log?.info({ file: options.file, host, port: address.port, position: log.end() }, 'event store is ready')
+
+  /** A convenience: a disk that is full must not keep the node from serving reads. */
+  function tellAddress(): void {
+    try {
+      noteAddress(options.file, `http://${nameOf(host)}:${address.port}`)
+    } catch (error) {
+      options.log?.warn({ err: error }, 'The address of the event store could not be noted beside its log.')
+    }
+  }
 
   const compactEveryMs = options.compactEveryMs ?? DAY_MS
   const compactTimer = compactEveryMs > 0 ? setInterval(compactInBackground, compactEveryMs).unref() : undefined
@@ -130,6 +146,7 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
     await grpc.close(1000)
     pages.closeAllConnections()
     onePort.cut()
+    removeAddress(options.file)
     await log.close()
     options.log?.info('event store is closed')
   }
@@ -137,10 +154,15 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   return {
     host,
     port: address.port,
-    url: `esdb://${host.includes(':') ? `[${host}]` : host}:${address.port}?tls=false`,
+    url: `esdb://${nameOf(host)}:${address.port}?tls=false`,
     compact: compactOnce,
     close: () => (closed ??= close()),
   }
+}
+
+/** An address as it stands in a URL. */
+function nameOf(host: string): string {
+  return host.includes(':') ? `[${host}]` : host
 }
 
 function refuse(call: Call): Receiver {

@@ -1,17 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { DatabaseSync } from 'node:sqlite'
-import { openDatabase, UnreadableLog } from './database.ts'
+import { type Damage, DamagedFile, openDatabase } from './database.ts'
 import { readEndMark } from './end-mark.ts'
 import { damageOf } from './log-reads.ts'
 import { checksum, describe, TOMBSTONE } from './record.ts'
 
-/** What is wrong, and where, as far as it can be told. */
-export type Damage = { what: string; stream?: string; revision?: number; position?: number }
-
 export type Verification = { events: number; streams: number; lastPosition: number; damages: Damage[] }
 
 /** More than this many damages are counted on one line: the rest of the file is no better. */
-const MAX_DAMAGES = 100
+export const MAX_DAMAGES = 100
 
 /**
  * Reads the whole log and compares every event with its checksum and its place, every stream with its revisions, the positions
@@ -48,7 +45,7 @@ function openToRead(file: string, report: (damage: Damage) => void): DatabaseSyn
   try {
     return openDatabase(file, { readOnly: true })
   } catch (error) {
-    if (!(error instanceof UnreadableLog)) throw error
+    if (!(error instanceof DamagedFile)) throw error
     report({ what: error.message })
     return undefined
   }

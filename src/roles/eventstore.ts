@@ -14,7 +14,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
   const port = config.eventStorePort || (await freePort())
   const folder = join(config.dataFolder, 'eventstore')
   try {
-    return await startEventStore({ file: join(folder, 'events.db'), host, port, log })
+    return await startEventStore({ file: join(folder, 'events.db'), host, port, log, systemEvents: true })
   } catch (error) {
     throw listenFault(error, host, port, 'EVENTSTORE_PORT') ?? folderFault(error, folder) ?? error
   }

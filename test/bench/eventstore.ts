@@ -1,18 +1,18 @@
 /**
- * How fast the event node is, through the official client, each in a process of its own as in production. Prints a table when run
- * alone; with EVENTSTORE_URL set, that server's numbers stand beside.
+ * How fast the event node is, through the official client, each in a process of its own as in production. With EVENTSTORE_URL set, that
+ * server's numbers stand beside. `million` as argument: also what a million events cost (a minute more). BENCH_SCALE below 1 shortens it.
  */
-import { type ChildProcess, fork } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EventStoreDBClient, jsonEvent } from '@eventstore/db-client'
+import { startApart } from '../eventstore/apart.ts'
 
 /**
  * One measurement: what, the number as measured, what EventStoreDB 23.10.6 gives on two shared cores, and the processor time that client and
  * node took for one: on a busy machine it tells more than the rate, and which of the two is the limit.
  */
-export type Row = { what: string; measured: string; reference: string; cpu?: string }
+type Row = { what: string; measured: string; reference: string; cpu?: string }
 
 const EVENT_BYTES = 500
 const filler = 'x'.repeat(EVENT_BYTES - 80)
@@ -21,7 +21,7 @@ const one = () => jsonEvent({ type: 'Measured', data: { n: serial++, filler } })
 const many = (count: number) => Array.from({ length: count }, one)
 
 /** Runs every measurement against the server at `url`. `scale` below 1 shortens it. */
-export async function measure(url: string, scale = 1, nodePid?: number): Promise<Row[]> {
+async function measure(url: string, scale = 1, nodePid?: number): Promise<Row[]> {
   const timed = (work: () => Promise<number>) => timeOf(work, nodePid)
   const client = EventStoreDBClient.connectionString(url)
   const times = (count: number) => Math.max(1, Math.round(count * scale))
@@ -149,51 +149,20 @@ async function liveDelays(client: EventStoreDBClient, count: number): Promise<nu
   return delays
 }
 
-/** An embedded node in a process of its own, on a log that goes with it. */
-export async function startApart(folder?: string): Promise<{ url: string; process: ChildProcess; stop(): Promise<void> }> {
-  const kept = folder ?? mkdtempSync(join(tmpdir(), 'eventstore-bench-'))
-  const child = fork(new URL('./eventstore-node.ts', import.meta.url), [join(kept, 'log.db')])
-  const url = await new Promise<string>((resolve, reject) => {
-    child.once('message', (message) => resolve(String(message)))
-    child.once('exit', (code) => reject(new Error(`The node ended with ${code}.`)))
-  })
-  return {
-    url,
-    process: child,
-    async stop() {
-      const ended = new Promise((resolve) => child.once('exit', resolve))
-      child.kill('SIGTERM')
-      await ended
-      if (!folder) rmSync(kept, { recursive: true, force: true })
-    },
-  }
-}
-
-/** The rows of the embedded node, and of the server at EVENTSTORE_URL where it is set. */
-export async function benchEventStore(scale = 1): Promise<{ server: string; rows: Row[] }[]> {
-  const node = await startApart()
-  const results = [{ server: 'embedded', rows: await measure(node.url, scale, node.process.pid) }]
-  await node.stop()
-  if (process.env['BENCH_MILLION']) results[0]!.rows.push(...(await measureMillion()))
-  const other = process.env['EVENTSTORE_URL']
-  if (other) results.push({ server: other, rows: await measure(other, scale) })
-  return results
-}
-
-/** A log of a million events: how long it takes to open, and what memory the node needs while it grows. Takes a minute. */
-export async function measureMillion(count = 1_000_000): Promise<Row[]> {
-  const folder = mkdtempSync(join(tmpdir(), 'eventstore-bench-'))
+/** A log of a million events: how long it takes to open, and what memory the node needs while it grows. */
+async function measureMillion(folder: string, count = 1_000_000): Promise<Row[]> {
+  const file = join(folder, 'million.db')
   const memory: number[] = []
-  let node = await startApart(folder)
+  let node = await startApart(file)
   const client = EventStoreDBClient.connectionString(node.url)
   for (let part = 0; part < 5; part++) {
     await inLanes(4, count / 5 / 500, (n) => client.appendToStream(`million-${part}-${n % 5000}`, many(500)))
-    memory.push(residentMegabytes(node.process.pid!))
+    memory.push(residentMegabytes(node.child.pid!))
   }
   await client.dispose()
   await node.stop()
   const begun = performance.now()
-  node = await startApart(folder)
+  node = await startApart(file)
   const opened = performance.now() - begun
   const reader = EventStoreDBClient.connectionString(node.url)
   const read = await timeOf(async () => {
@@ -201,10 +170,9 @@ export async function measureMillion(count = 1_000_000): Promise<Row[]> {
     for await (const _ of reader.readAll()) events++
     return events
   })
-  memory.push(residentMegabytes(node.process.pid!))
+  memory.push(residentMegabytes(node.child.pid!))
   await reader.dispose()
   await node.stop()
-  rmSync(folder, { recursive: true, force: true })
   return [
     { what: 'open a million events (with the start of Node)', measured: `${(opened / 1000).toFixed(2)} s`, reference: '2 s' },
     { what: 'read a million events', measured: `${rate(read)} events/s`, reference: '45,000–52,000 events/s' },
@@ -219,13 +187,25 @@ function residentMegabytes(pid: number): number {
   return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024)
 }
 
-if (import.meta.main) {
-  for (const { server, rows } of await benchEventStore(Number(process.env['BENCH_SCALE'] ?? 1))) {
-    console.log(`\n${server}`)
-    console.table(
-      Object.fromEntries(
-        rows.map(({ what, measured, reference, cpu = '' }) => [what, { measured, 'EventStoreDB 23.10.6': reference, 'CPU for one': cpu }]),
-      ),
-    )
-  }
+const folder = mkdtempSync(join(tmpdir(), 'eventstore-bench-'))
+const scale = Number(process.env['BENCH_SCALE'] ?? 1)
+try {
+  const node = await startApart(join(folder, 'log.db'))
+  const rows = await measure(node.url, scale, node.child.pid)
+  await node.stop()
+  if (process.argv.includes('million')) rows.push(...(await measureMillion(folder)))
+  const url = process.env['EVENTSTORE_URL']
+  const other = url ? await measure(url, scale) : []
+  const table = rows.map(({ what, measured, reference, cpu = '' }, index) => ({
+    what,
+    embedded: measured,
+    ...(other.length > 0 && { EVENTSTORE_URL: other[index]?.measured ?? '' }),
+    'EventStoreDB 23.10.6': reference,
+    'CPU for one': cpu,
+  }))
+  console.table(Object.fromEntries(table.map(({ what, ...columns }) => [what, columns])))
+  const about = { bench: 'eventstore', at: new Date().toISOString(), node: process.version, cores: availableParallelism(), scale }
+  if (process.env['BENCH_OUT']) writeFileSync(process.env['BENCH_OUT'], `${JSON.stringify({ ...about, rows: table }, null, 2)}\n`)
+} finally {
+  rmSync(folder, { recursive: true, force: true })
 }

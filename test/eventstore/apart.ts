@@ -5,7 +5,7 @@ export type Apart = { url: string; port: number; child: ChildProcess; kill(): Pr
 
 /** An embedded node in a process of its own, which a test may kill. */
 export async function startApart(file: string, options: { port?: number; env?: NodeJS.ProcessEnv } = {}): Promise<Apart> {
-  const child = fork(new URL('../bench/eventstore-node.ts', import.meta.url), [file, String(options.port ?? 0)], {
+  const child = fork(new URL('./node-process.ts', import.meta.url), [file, String(options.port ?? 0)], {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })

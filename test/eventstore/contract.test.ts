@@ -263,6 +263,13 @@ for (const [name, start] of servers)
       t.same(await all(client.readAll({ direction: 'backwards', fromPosition: START })), [])
     })
 
+    t.test('$all is never empty: the server wrote to it first', async (t) => {
+      const [first] = await all(client.readAll({ maxCount: 1 }))
+      t.match(first?.event, { type: '$metadata', streamId: /^\$\$\$/ })
+      const { position } = first!.event!
+      t.same((await all(client.readAll({ maxCount: 1, fromPosition: position! })))[0]?.event, first!.event)
+    })
+
     t.test('a subscription to a stream gives what is there, says so, and goes on', async (t) => {
       const stream = fresh()
       await client.appendToStream(stream, events(100))

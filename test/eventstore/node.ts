@@ -15,7 +15,7 @@ export function folder(t: Test): string {
 /** An embedded node of the test's own, on a free port. */
 export async function embedded(t: Test, options: Partial<EventStoreOptions> = {}): Promise<EventStore & { file: string }> {
   const file = options.file ?? join(folder(t), 'log.db')
-  const store = await startEventStore({ ...options, file })
+  const store = await startEventStore({ systemEvents: true, ...options, file })
   t.teardown(() => store.close())
   return { ...store, file }
 }

@@ -52,25 +52,25 @@ async function history(file: string): Promise<string> {
 
 t.test('a sound log is verified, beside the running node too', async (t) => {
   const file = await writtenLog(t)
-  t.match(verify(file), { ...UNDAMAGED, events: 104, streams: 8, lastPosition: 104 })
+  t.match(verify(file), { ...UNDAMAGED, events: 105, streams: 9, lastPosition: 105 })
   const { url } = await embedded(t, { file })
   await connect(t, url).appendToStream('more', events(3))
-  t.match(verify(file), { ...UNDAMAGED, events: 107 })
+  t.match(verify(file), { ...UNDAMAGED, events: 108 })
   t.match(await failure(async () => verify(`${file}.none`)), { name: 'EventStoreRefusal', message: /There is no event log/ })
 })
 
 t.test('a changed byte in an event is found, named, and never read over', async (t) => {
   const file = await writtenLog(t)
   const database = new DatabaseSync(file)
-  const { frame } = database.prepare('select frame from events where position = 42').get() as { frame: Uint8Array }
+  const { frame } = database.prepare('select frame from events where position = 43').get() as { frame: Uint8Array }
   frame[frame.length - 10]! ^= 1
-  database.prepare('update events set frame = ? where position = 42').run(frame)
+  database.prepare('update events set frame = ? where position = 43').run(frame)
   database.close()
   const [damage] = verify(file).damages
-  t.match(damage, { stream: 'thing-3', revision: 6, position: 42 })
+  t.match(damage, { stream: 'thing-3', revision: 6, position: 43 })
   const { url } = await embedded(t, { file })
   const client = connect(t, url)
-  const told = /The log is damaged: the event at position 42 \(stream "thing-3", revision 6\)/
+  const told = /The log is damaged: the event at position 43 \(stream "thing-3", revision 6\)/
   t.match(await failure(all(client.readAll())), { message: told })
   t.equal((await all(client.readStream('thing-0'))).length, 20, 'the rest is served')
 })
@@ -85,17 +85,17 @@ t.test('missing events, streams and revisions are found', async (t) => {
     database.close()
     return copy
   }
-  const gone = damaged('delete from events where position = 3')
-  t.match(verify(gone).damages, [{ what: 'Events are missing from position 3.' }, { what: 'Revision 2 is missing.' }])
+  const gone = damaged('delete from events where position = 4')
+  t.match(verify(gone).damages, [{ what: 'Events are missing from position 4.' }, { what: 'Revision 2 is missing.' }])
   const { url } = await embedded(t, { file: gone })
-  t.match(await failure(all(connect(t, url).readAll())), { message: /events between positions 3 and 3 are missing/ })
+  t.match(await failure(all(connect(t, url).readAll())), { message: /events between positions 4 and 4 are missing/ })
   t.match(await failure(all(connect(t, url).readStream('thing-0'))), { message: /revision 2 of stream "thing-0" is missing/ })
   t.match(
     verify(damaged("update streams set name = 'other' where name = 'thing-0'")).damages[0]?.what,
     /says it is revision 0 of stream "thing-0"/,
   )
   t.match(verify(damaged("delete from streams where name = 'thing-4'")).damages.at(-1)?.what, /streams are missing|says it is/)
-  t.match(verify(damaged('update events set stream = 1, revision = 1000 where position = 104')).damages.length > 0, true)
+  t.match(verify(damaged('update events set stream = 1, revision = 1000 where position = 105')).damages.length > 0, true)
 })
 
 t.test('a byte flipped anywhere in the file is found, or changes nothing that anybody reads', async (t) => {
@@ -135,18 +135,18 @@ t.test('a cut tail is found: of the log, and of the write-ahead log that SQLite 
   for (let n = 0; n < 20; n++) await connect(t, url).appendToStream('tail', event(n))
   const torn = join(folder(t), 'log.db')
   for (const suffix of ['', '-wal', '.end']) copyFileSync(file + suffix, torn + suffix)
-  t.match(verify(torn), { ...UNDAMAGED, events: 124 })
+  t.match(verify(torn), { ...UNDAMAGED, events: 125 })
   const flipped = join(folder(t), 'log.db')
   for (const suffix of ['', '-wal', '.end']) copyFileSync(torn + suffix, flipped + suffix)
   const wal = readFileSync(`${flipped}-wal`)
   wal[wal.length - 20_000]! ^= 1
   writeFileSync(`${flipped}-wal`, wal)
-  t.match(verify(flipped).damages, [{ what: 'The tail is missing: position 124 was acknowledged.' }], 'a byte of the write-ahead log, too')
+  t.match(verify(flipped).damages, [{ what: 'The tail is missing: position 125 was acknowledged.' }], 'a byte of the write-ahead log, too')
   truncateSync(`${torn}-wal`, statSync(`${torn}-wal`).size - 100)
-  t.match(verify(torn).damages, [{ what: 'The tail is missing: position 124 was acknowledged.' }])
+  t.match(verify(torn).damages, [{ what: 'The tail is missing: position 125 was acknowledged.' }])
   t.match(await failure(startEventStore({ file: torn })), {
     name: 'EventStoreRefusal',
-    message: /ends at position \d+, but position 124 was acknowledged: its tail is lost/,
+    message: /ends at position \d+, but position 125 was acknowledged: its tail is lost/,
   })
 })
 

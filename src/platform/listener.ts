@@ -4,6 +4,12 @@ import type { Logger } from './log.ts'
 
 const MAX_BACKOFF_MS = 10_000
 
+export type Listener = {
+  /** Whether it hears what is told just now. */
+  isConnected(): boolean
+  close(): Promise<void>
+}
+
 /**
  * Hears what is told on channels of Postgres, on a connection of its own that is made again whenever it breaks. What is told meanwhile is lost, so
  * whoever listens also looks for himself now and then, and at once when `onConnected` is called.
@@ -14,10 +20,12 @@ export function listen(
   channels: readonly string[],
   onTold: (channel: string, payload: string) => void,
   onConnected: () => void,
-): { close(): Promise<void> } {
+): Listener {
   const closing = new AbortController()
   const { signal } = closing
   const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+
+  let isConnected = false
 
   const once = async () => {
     const client = await pool.connect()
@@ -25,9 +33,11 @@ export function listen(
       const ended = new Promise<void>((resolve) => client.once('end', resolve).once('error', () => resolve()))
       client.on('notification', ({ channel, payload = '' }) => onTold(channel, payload))
       for (const channel of channels) await client.query(`listen ${client.escapeIdentifier(channel)}`)
+      isConnected = true
       onConnected()
       await Promise.race([ended, aborted])
     } finally {
+      isConnected = false
       client.on('error', () => {})
       await Promise.race([client.end().catch(() => {}), delay(1_000, undefined, { ref: false })])
     }
@@ -48,6 +58,7 @@ export function listen(
   }
   const running = run()
   return {
+    isConnected: () => isConnected,
     async close() {
       closing.abort()
       await running

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type pg from 'pg'
 import { type Checkpoint, channelOf, readCheckpoint } from './checkpoint.ts'
 import type { Pool } from './database.ts'
+import { listen } from './listener.ts'
 import type { Logger } from './log.ts'
 import { comparePositions, type Position, parsePosition, START } from './position.ts'
 
@@ -20,7 +20,6 @@ export type PositionWatch = {
 }
 
 const STALE_MS = 5_000
-const MAX_BACKOFF_MS = 10_000
 
 /**
  * Follows the position of the read tables: by one LISTEN connection, and by reading the checkpoint now and then, should that connection be broken
@@ -33,7 +32,6 @@ export function watchPosition(pool: Pool, log: Logger, { checkpoint = 'live', po
   const waiting = new Set<{ position: Position; end(isReached: boolean): void }>()
   let known: Checkpoint = { position: START, epoch: -1 }
   let heard: number | null = null
-  let listener: pg.Client | null = null
   let reason: string | null = 'the position of the read tables has not been read yet'
   const pause = (ms: number) => delay(ms, undefined, { signal }).catch(() => {})
 
@@ -65,45 +63,20 @@ export function watchPosition(pool: Pool, log: Logger, { checkpoint = 'live', po
     }
   }
 
-  /** One LISTEN connection until it breaks. */
-  const listenOnce = async () => {
-    const client = await pool.connect()
-    const ended = new Promise<void>((resolve) => client.once('end', resolve).once('error', () => resolve()))
-    try {
-      client.on('notification', ({ payload = '' }) => {
-        const position = parsePosition(payload)
-        if (!position) return
-        if (comparePositions(position, known.position) > 0) learn({ position, epoch: known.epoch })
-        else void read()
-      })
-      if (signal.aborted) return
-      await client.query(`listen ${client.escapeIdentifier(channelOf(checkpoint))}`)
-      listener = client
-      // What was told before the LISTEN was not heard.
-      await read()
-      await Promise.race([ended, new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }))])
-    } finally {
-      listener = null
-      client.on('error', () => {})
-      await Promise.race([client.end().catch(() => {}), delay(1_000, undefined, { ref: false })])
-    }
-  }
-
-  const listen = async () => {
-    for (let failures = 0; !signal.aborted; failures += 1) {
-      const since = performance.now()
-      const error = await listenOnce().then(
-        () => null,
-        (error: Error) => error,
-      )
-      if (signal.aborted) return
-      if (performance.now() - since > MAX_BACKOFF_MS) failures = 0
-      log.warn({ err: error ?? undefined, failures }, 'the connection that listens for the position ended; connecting again')
-      await pause(Math.random() * Math.min(100 * 2 ** failures, MAX_BACKOFF_MS))
-    }
-  }
-
-  const running = Promise.all([poll(), listen()])
+  const polling = poll()
+  const listener = listen(
+    pool,
+    log,
+    [channelOf(checkpoint)],
+    (_channel, payload) => {
+      const position = parsePosition(payload)
+      if (!position) return
+      if (comparePositions(position, known.position) > 0) learn({ position, epoch: known.epoch })
+      else void read()
+    },
+    // What was told before the LISTEN was not heard.
+    () => void read(),
+  )
 
   return {
     current: () => known.position,
@@ -128,14 +101,14 @@ export function watchPosition(pool: Pool, log: Logger, { checkpoint = 'live', po
       const isStale = heard !== null && performance.now() - heard > STALE_MS
       return {
         ok: heard !== null && !isStale,
-        listening: listener !== null,
+        listening: listener.isConnected(),
         reason: reason ?? (isStale ? 'the position of the read tables has not been heard of for a while' : null),
       }
     },
     async close() {
       closing.abort()
       for (const wait of waiting) wait.end(false)
-      await Promise.race([running, delay(2_000, undefined, { ref: false })])
+      await Promise.race([Promise.all([polling, listener.close()]), delay(2_000, undefined, { ref: false })])
     },
   }
 }

@@ -1,12 +1,14 @@
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
 
+import { logLine } from './log-line.ts'
+
 export type { Logger } from 'pino'
 
 const secretHeaders = ['authorization', 'cookie', '"set-cookie"', '"x-api-key"', '"proxy-authorization"']
 const places = ['', 'headers.', 'req.headers.', 'res.headers.', '*.headers.', '*.*.headers.']
 
 /**
- * A logger that writes a JSON line a message to standard output.
+ * A logger that writes a JSON line a message to standard output; to a terminal, in words.
  * @param name who logs: the role
  * @param destination somewhere else to write to, for tests
  */
@@ -18,8 +20,10 @@ export function createLogger(level: string, name: string, destination?: Destinat
     serializers: { err: errorForLog, error: errorForLog },
     redact: { paths: places.flatMap((place) => secretHeaders.map((header) => join(place, header))), censor: '[redacted]' },
   }
-  return destination ? pino(options, destination) : pino(options)
+  return pino(options, destination ?? (process.stdout.isTTY ? terminal : pino.destination(1)))
 }
+
+const terminal: DestinationStream = { write: (line) => void process.stdout.write(logLine(line, process.stdout)) }
 
 const join = (place: string, header: string) => (header.startsWith('"') ? `${place.replace(/\.$/, '')}[${header}]` : `${place}${header}`)
 

@@ -87,7 +87,8 @@ export function batchRoute(app: FastifyInstance, runner: Runner, claims: Claims,
           return succeeded(outcome)
         } catch (error) {
           const problem = problemOf(error)
-          if (problem.status >= 500) http.log.error({ err: error, index }, 'an input of a batch failed')
+          if (problem.status >= 500)
+            http.log[problem.status === 503 ? 'warn' : 'error']({ err: error, index }, 'an input of a batch failed')
           return { status: problem.status, outcome: 'failed', repeated: false, problem }
         }
       }

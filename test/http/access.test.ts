@@ -103,6 +103,20 @@ t.test('the reference page comes whole from here', async (t) => {
   for (const directive of policy.split('; ')) t.match(directive, /^[a-z-]+( ('self'|'none'|'unsafe-inline'|data:|blob:))+$/)
 })
 
+t.test('what had better be tried again is a warning: nothing of ours failed', async (t) => {
+  const { status, headers } = await ask('GET', '/v1/contacts', undefined, { 'smartcrm-after': '999999.999999', prefer: 'wait=0' })
+  t.equal(status, 503)
+  const id = headers.get('x-request-id')
+  const told = await until('its lines', () => {
+    const entries = lines.map((line) => JSON.parse(line)).filter(({ reqId }) => reqId === id)
+    return entries.some(({ msg }) => msg === 'request') && entries
+  })
+  t.match(
+    told.filter(({ level }) => level > 30),
+    [{ level: 40, msg: /not come as far/ }],
+  )
+})
+
 t.test('a request leaves one line, with its ids and nothing of what it carries', async (t) => {
   const canary = `canary${randomUUID().replaceAll('-', '')}`
   const address = `${canary}@example.com`

@@ -69,7 +69,9 @@ function retryAfterSeconds(error: unknown, status: number): number | undefined {
 /** The one error handler. */
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const document = { ...problemOf(error), instance: `urn:uuid:${request.id}` }
-  if (document.status >= 500) request.log.error({ err: error }, document.detail)
+  // Something is away for a while, and the caller is told to come back: no fault of ours, and at times there are thousands of them.
+  if (document.status === 503) request.log.warn({ err: error }, document.detail)
+  else if (document.status >= 500) request.log.error({ err: error }, document.detail)
   const retry = retryAfterSeconds(error, document.status)
   if (retry !== undefined) reply.header('retry-after', String(retry))
   if (document.status === 401) reply.header('www-authenticate', 'Bearer realm="smartcrm"')

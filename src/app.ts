@@ -10,7 +10,7 @@ import { dispatch } from './contacts/upsert.ts'
 import { emailFileRoutes } from './emails/routes.ts'
 import { importRoutes } from './import/routes.ts'
 import { jobRoutes } from './jobs/routes.ts'
-import { journal } from './journal/journal.ts'
+import { journalRoutes } from './journal/routes.ts'
 import { type ApiKeys, createApiKeys } from './platform/api-keys.ts'
 import { commandRoute, type View } from './platform/http/commands.ts'
 import { type Check, healthRoutes } from './platform/http/health.ts'
@@ -52,7 +52,7 @@ type Options = {
 
 /** The HTTP API: every route is derived from the lists of commands and queries. */
 export async function createApp({ services, tables, checks, adminKey, version, log }: Options): Promise<App> {
-  const { pool, store, codec, runner, claims, vault, jobs } = services
+  const { pool, runner, claims, vault, jobs } = services
   const keys = createApiKeys(pool, adminKey)
   const server = createServer(keys, log)
   const secret = vault.secret('requests')
@@ -67,7 +67,8 @@ export async function createApp({ services, tables, checks, adminKey, version, l
     const asked = query.operationId === 'getContact' ? contactNowOrThen(query, runner.load) : query
     queryRoute(server, asked, pool, tables)
   }
-  for (const query of [contactHistory(runner.load), journal(store, codec)]) queryRoute(server, query, pool)
+  queryRoute(server, contactHistory(runner.load), pool)
+  journalRoutes(server, services)
   jobRoutes(server, jobs)
   await importRoutes(server, services)
   emailFileRoutes(server, services)

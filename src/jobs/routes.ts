@@ -2,7 +2,8 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { Job, JobPage, JobState } from '../../schema/job.ts'
 import { Id } from '../../schema/shared.ts'
-import { sendCacheable } from '../platform/http/queries.ts'
+import { problemResponse } from '../platform/http/openapi.ts'
+import { answersOf, sendCacheable } from '../platform/http/queries.ts'
 import type { Jobs } from '../platform/jobs-queue.ts'
 import { findJob, listJobs } from '../platform/jobs-view.ts'
 import { pageParameters } from '../platform/page.ts'
@@ -12,16 +13,18 @@ const Filters = Type.Object(
   {
     ...pageParameters,
     state: Type.Optional(JobState),
-    queue: Type.Optional(Type.String({ maxLength: 200 })),
-    key: Type.Optional(Type.String({ maxLength: 200, pattern: '^[^\\u0000]*$' })),
+    queue: Type.Optional(Type.String({ maxLength: 200, description: 'Only this kind of work.' })),
+    key: Type.Optional(
+      Type.String({ maxLength: 200, pattern: '^[^\\u0000]*$', description: 'Only the jobs with this key: of one import, say, its id.' }),
+    ),
   },
   { additionalProperties: false },
 )
 
-const answers = (schema: object) => ({
-  200: schema,
-  default: { description: 'A problem document.', content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } } },
-})
+const acted = {
+  200: { description: 'The job as it is now.', content: { 'application/json': { schema: Job } } },
+  default: problemResponse,
+}
 
 /** Long work: what there is, how far it is, and a hand in it. */
 export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
@@ -38,7 +41,7 @@ export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
   const typeOf = ({ queue }: Job) => types.find((type) => type.queue === queue)!
 
   app.get('/v1/jobs', {
-    schema: { operationId: 'listJobs', summary: 'List jobs, the newest first', tags, querystring: Filters, response: answers(JobPage) },
+    schema: { operationId: 'listJobs', summary: 'List jobs, the newest first', tags, querystring: Filters, response: answersOf(JobPage) },
     async handler(request, reply) {
       await jobs.ready()
       const query = request.query as Static<typeof Filters>
@@ -53,7 +56,7 @@ export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
   })
 
   app.get('/v1/jobs/:id', {
-    schema: { operationId: 'getJob', summary: 'Get a job', tags, params, response: answers(Job) },
+    schema: { operationId: 'getJob', summary: 'Get a job', tags, params, response: answersOf(Job) },
     handler: async (request, reply) => sendCacheable(request, reply, await found((request.params as { id: string }).id)),
   })
 
@@ -64,7 +67,7 @@ export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
       description: 'Also one that waits for its next attempt. It may fail as often again as a new one.',
       tags,
       params,
-      response: answers(Job),
+      response: acted,
     },
     async handler(request) {
       const job = await found((request.params as { id: string }).id)
@@ -84,7 +87,7 @@ export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
       description: 'One that runs is told to stop; what it has done until then stays done.',
       tags,
       params,
-      response: answers(Job),
+      response: acted,
     },
     async handler(request) {
       const job = await found((request.params as { id: string }).id)

@@ -4,7 +4,7 @@ import { OtherKey, Unfit } from '../platform/codec.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import { AppendTooLarge } from '../platform/event-store.ts'
 import type { Position } from '../platform/position.ts'
-import { Unavailable } from '../platform/refusal.ts'
+import { Refused, Unavailable } from '../platform/refusal.ts'
 import { fold, headOf, type Request, type Runner } from '../platform/runner.ts'
 import type { SubjectKey, Vault } from '../platform/vault.ts'
 import { email, recordEmail } from './email.ts'
@@ -32,6 +32,11 @@ export type About = {
   readonly cause: Pick<Request, 'actor' | 'commandId' | 'request' | 'correlationId' | 'causationId'>
   /** The bytes are in the blob store already, and will stay there until every mail in them has its outcome: the upload that they come from. */
   readonly isKept: boolean
+  /**
+   * It is most likely not known yet, so that looking whether it is would be in vain. Should it be known, that is found out when it is stored, and what
+   * was put for it is removed again: right in any case, and faster where the guess is.
+   */
+  readonly isLikelyNew?: boolean
   /** Store it again where somebody removed it. */
   readonly again: boolean
   readonly fallbackDate?: string | undefined
@@ -72,29 +77,28 @@ export function createIngest({ runner, vault, blobs, parser }: Needs): Ingest {
     return { id, key: (await vault.keys([id])).get(id)! }
   }
 
-  const putAll = async (key: SubjectKey, raw: Uint8Array | null, { html, attachmentContents }: Parsed) => {
+  const putAll = async (key: SubjectKey, raw: Uint8Array | null, { html, attachmentContents }: Parsed, isFirst: boolean) => {
     const contents = [...(raw ? [raw] : []), ...(html ? [html] : []), ...attachmentContents]
-    await Promise.all(contents.map((content) => blobs.put(key, content)))
+    await Promise.all(contents.map((content) => blobs.put(key, content, isFirst)))
   }
 
   /** @returns the outcome, and the key that the mail's stream has by then */
-  const store = async (raw: Uint8Array, parsed: Parsed, about: About, claimed: SubjectKey | null): Promise<Settled> => {
+  const store = async (raw: Uint8Array, parsed: Parsed, about: About, claimed: SubjectKey | null, isGuess: boolean): Promise<Settled> => {
     const { emailId } = parsed
     const { cause, again, source, providerThreadId } = about
-    const events = await runner.load(`email-${emailId}`)
+    const events = isGuess ? [] : await runner.load(`email-${emailId}`)
     const settled = (outcome: 'stored' | 'known', position: Position | null, { key } = headOf(events)): Settled => ({
       ingested: { outcome, emailId, position },
       keyId: key,
     })
     const mine = events.find(({ meta }) => meta.commandId === cause.commandId)
     if (mine) return settled('stored', mine.position)
-    if (events.some(({ erased }) => erased))
-      return { ingested: failed(ERASED, 'This mail was erased, and is not stored again.'), keyId: null }
+    if (events.some(({ erased }) => erased)) return wasErased
     const { status } = fold(email, events)
     if (status === 'stored' || (status === 'removed' && !again)) return settled('known', events.at(-1)!.position)
 
     const key = await keyOf(events, claimed)
-    await putAll(key, claimed?.id === key.id ? null : raw, parsed)
+    await putAll(key, claimed?.id === key.id ? null : raw, parsed, events.length === 0)
     const sent = isFrom(parsed, about.ownAddresses)
     const recorded = { ...parsed.email, source, ...(providerThreadId !== undefined && { providerThreadId }) }
     const request = { ...cause, key, assumeNew: events.length === 0 }
@@ -118,7 +122,9 @@ export function createIngest({ runner, vault, blobs, parser }: Needs): Ingest {
         }
       }
       if (error instanceof OtherKey) await discardOwn()
-      throw error
+      if (!(error instanceof Refused && error.code === ERASED)) throw error
+      await discardOwn()
+      return wasErased
     }
   }
 
@@ -129,7 +135,7 @@ export function createIngest({ runner, vault, blobs, parser }: Needs): Ingest {
     if (!parsed.ok) return { ...failed(parsed.reason.code, parsed.reason.message), raw: kept }
     for (let attempt = 1; ; attempt += 1) {
       try {
-        const { ingested, keyId } = await store(raw, parsed, about, claimed)
+        const { ingested, keyId } = await store(raw, parsed, about, claimed, about.isLikelyNew === true && attempt === 1)
         if (claimed && keyId !== claimed.id) await discard(claimed)
         return ingested.outcome === 'failed' && ingested.code !== ERASED ? { ...ingested, raw: kept } : ingested
       } catch (error) {
@@ -146,6 +152,8 @@ type Settled = { readonly ingested: Ingested; readonly keyId: string | null }
 export const ERASED = 'erased'
 
 const failed = (code: string, reason: string) => ({ outcome: 'failed', code, reason, raw: null }) as const
+
+const wasErased: Settled = { ingested: failed(ERASED, 'This mail was erased, and is not stored again.'), keyId: null }
 
 const isFrom = ({ email: { from, sender } }: Parsed, own: ReadonlySet<string>): boolean =>
   [...from, ...(sender ? [sender] : [])].some(({ address }) => address !== undefined && own.has(address))

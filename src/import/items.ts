@@ -60,6 +60,10 @@ function requestOf({ importId, correlationId, causationId }: Source, secret: Buf
   }
 }
 
+/** How many mails in a row were new. After so many the next one most likely is new as well. */
+type Trend = { stored: number }
+const CONFIDENT = 20
+
 const refused = ({ code, message }: RefusalReason) => ({ outcome: 'failed', code, reason: message }) as const
 
 /**
@@ -69,6 +73,7 @@ const refused = ({ code, message }: RefusalReason) => ({ outcome: 'failed', code
 async function readMail(
   services: Services,
   source: Source,
+  trend: Trend,
   index: number,
   raw: Uint8Array,
   fallbackDate?: string,
@@ -80,8 +85,10 @@ async function readMail(
     cause: requestOf(source, vault.secret('requests'), index),
     isKept: true,
     again: true,
+    isLikelyNew: trend.stored >= CONFIDENT,
     fallbackDate,
   })
+  trend.stored = ingested.outcome === 'stored' ? trend.stored + 1 : 0
   if (ingested.outcome !== 'failed') return { outcome: ingested.outcome, emailId: ingested.emailId }
   const { code, reason } = ingested
   return { outcome: 'failed', code, reason, ...(code !== ERASED && { raw: await blobs.put(source.key, raw) }) }
@@ -90,6 +97,7 @@ async function readMail(
 async function* mailbox(services: Services, source: Source, { done, offset }: { done: number; offset: number }): AsyncGenerator<Item> {
   const { blobs } = services
   const { key, upload } = source
+  const trend: Trend = { stored: 0 }
   const stream = await blobs.get(key, upload.sha256, { start: offset, end: upload.sizeBytes })
   for await (const { index, offset: start, end, raw, receivedAt } of readMbox(stream, { from: offset, firstIndex: done })) {
     const keepWhole = async () => {
@@ -100,7 +108,7 @@ async function* mailbox(services: Services, source: Source, { done, offset }: { 
       index,
       end,
       sizeBytes: raw?.length ?? 0,
-      work: () => (raw ? readMail(services, source, index, raw, receivedAt) : keepWhole()),
+      work: () => (raw ? readMail(services, source, trend, index, raw, receivedAt) : keepWhole()),
     }
   }
 }
@@ -115,7 +123,7 @@ async function* single(services: Services, source: Source, { done }: { done: num
     sizeBytes,
     async work() {
       if (sizeBytes > defaultLimits.sizeBytes) return { ...refused(tooLarge(defaultLimits.sizeBytes, sizeBytes)), raw: upload }
-      return readMail(services, source, 0, await buffer(await services.blobs.get(key, upload.sha256)))
+      return readMail(services, source, { stored: 0 }, 0, await buffer(await services.blobs.get(key, upload.sha256)))
     },
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { rm } from 'node:fs/promises'
+import { unlink } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { BlobDamaged, BlobErased, BlobMissing } from './blob-errors.ts'
 import { blobName, checkKeyId, newPath, parsePath, type StoredBlob } from './blob-name.ts'
@@ -23,9 +23,10 @@ export type Blobs = {
   /**
    * Puts a content of any size there, to stay if something refers to it within 12 hours. When this resolves it is there after a power cut too;
    * when it throws, nothing of it is. What is there already is not written again.
+   * @param isFirst the key was claimed for this: nothing can be there under it, so nobody looks
    * @throws Unavailable when the disk is full, or the store is away; what reading the content throws
    */
-  put(key: SubjectKey, content: AsyncIterable<Uint8Array> | Uint8Array): Promise<{ sha256: string; sizeBytes: number }>
+  put(key: SubjectKey, content: AsyncIterable<Uint8Array> | Uint8Array, isFirst?: boolean): Promise<{ sha256: string; sizeBytes: number }>
   /** What is there, for who has to know its size before he reads. @throws as `get` */
   open(key: BlobKey, sha256: string): Promise<OpenBlob>
   /**
@@ -122,21 +123,22 @@ export function createBlobs(store: BlobStore, now: () => number = Date.now): Blo
   }
 
   return {
-    async put(key, content) {
+    async put(key, content, isFirst = false) {
       checkKeyId(key.id)
       try {
-        if (content instanceof Uint8Array) {
+        if (content instanceof Uint8Array && !isFirst) {
           const sha256 = createHash('sha256').update(content).digest('hex')
           if (await isThere(key, sha256)) return { sha256, sizeBytes: content.length }
         }
         const spooled = await spool(store.spool, key, content instanceof Uint8Array ? only(content) : content)
         const { file, sha256, sizeBytes, sealedBytes } = spooled
         try {
-          const isKnown = !(content instanceof Uint8Array) && (await isThere(key, sha256))
+          const isKnown = !isFirst && !(content instanceof Uint8Array) && (await isThere(key, sha256))
           if (!isKnown) await store.store(newPath(key.id, blobName(key.key, sha256), now()), file, sealedBytes)
           return { sha256, sizeBytes }
         } finally {
-          await rm(file, { force: true })
+          // A store in a folder has used it up. (`rm` would look first.)
+          await unlink(file).catch(() => {})
         }
       } catch (error) {
         throw diskFull(error, store.spool) ?? error

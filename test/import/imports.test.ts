@@ -85,6 +85,20 @@ t.test('the same mails in another file are known', async (t) => {
   )
 })
 
+t.test('known ones after many new ones are found to be known all the same, and leave nothing behind', async (t) => {
+  const { body } = await upload(api, whole([...madeUpMbox(80, 90), ...madeUpMbox(60, 1, 50)]), [OWN_ADDRESS])
+  t.strictSame((await finished(api, body.id)).counts, { ...none, stored: 80, known: 60 })
+  const all = await results(api, body.id)
+  const keys = new Set<string>()
+  for (const { emailId } of all) for (const { meta } of await api.services.runner.load(`email-${emailId}`)) keys.add(meta.key!)
+  t.equal(keys.size, 140)
+  t.ok((await bytes(`/v1/emails/${all.at(-1)!.emailId}/raw`)).body.equals(madeUpMail(109).raw))
+  const earlier = await results(api, first.body.id)
+  for (const { emailId } of earlier) for (const { meta } of await api.services.runner.load(`email-${emailId}`)) keys.add(meta.key!)
+  const others = (await Array.fromAsync(blobs.list())).filter(({ keyId }) => !keys.has(keyId))
+  t.strictSame(others, [], 'no blob of a key that no mail has')
+})
+
 t.test('a mail that is twice in a file is stored once', async (t) => {
   const one = whole(madeUpMbox(1, 77))
   const { body } = await upload(api, Buffer.concat(Array.from({ length: 40 }, () => one)))

@@ -4,7 +4,7 @@ import { formatPosition, type Position } from './position.ts'
 /** Another owner took the lease over: whatever this one still wants to write, it must not. */
 export class Fenced extends Error {
   constructor() {
-    super('Another projector holds the lease now.')
+    super('Another process holds the lease now.')
     this.name = 'Fenced'
   }
 }

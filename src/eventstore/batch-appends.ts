@@ -71,7 +71,8 @@ export function createBatchAppends(queue: WriteQueue) {
         if (!batch) return
         pending++
         queue.holdBack(call)
-        queue.append(batch.options, batch.events, batch.sizeBytes, (result) => {
+        const isTooLate = () => Date.now() >= batch.options.deadlineMs
+        queue.append(batch.options, batch.events, batch.sizeBytes, isTooLate, (result) => {
           pending--
           answer(part.correlation, batch.options.identifier, result, batch.options.expected)
           if (pending === 0 && halfClosed) call.finish()

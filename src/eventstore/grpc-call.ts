@@ -11,6 +11,7 @@ export const STATUS = {
   failedPrecondition: 9,
   aborted: 10,
   unimplemented: 12,
+  internal: 13,
   unavailable: 14,
   dataLoss: 15,
   resourceExhausted: 8,
@@ -68,7 +69,7 @@ export function createCall(stream: ServerHttp2Stream, headers: IncomingHttpHeade
     },
     onDrain: () => {},
     onClose: () => {},
-    isOpen: () => open && !ending,
+    isOpen: () => open && !ending && !isGone(),
     pause: () => void stream.pause(),
     resume: () => void stream.resume(),
   }

@@ -78,6 +78,15 @@ function receive(stream: ServerHttp2Stream, receiver: Receiver, call: Call): voi
     stream.removeAllListeners('data')
     stream.resume()
   }
+  const end = () => {
+    if (!call.isOpen()) return
+    if (size > 0) return fail({ code: STATUS.internal, message: 'The request ends in the middle of a message.' })
+    try {
+      receiver.end()
+    } catch (error) {
+      fail({ code: STATUS.unknown, message: error instanceof Error ? error.message : String(error) })
+    }
+  }
   stream.on('data', (chunk: Buffer) => {
     // The rest of a request that is answered already.
     if (!call.isOpen()) return
@@ -105,14 +114,8 @@ function receive(stream: ServerHttp2Stream, receiver: Receiver, call: Call): voi
     chunks = bytes.length > 0 ? [bytes] : []
     size = bytes.length
   })
-  stream.on('end', () => {
-    if (!call.isOpen()) return
-    try {
-      receiver.end()
-    } catch (error) {
-      fail({ code: STATUS.unknown, message: error instanceof Error ? error.message : String(error) })
-    }
-  })
+  // A turn later: a client that cancels, or is cut off, in the middle ends its request too, right before it resets it. Half of an append is none.
+  stream.on('end', () => setImmediate(end))
   stream.on('aborted', () => stream.close(constants.NGHTTP2_CANCEL))
 }
 

@@ -8,9 +8,9 @@ import type { Proposed } from './record.ts'
 import type { WriteOptions } from './requests.ts'
 
 export type WriteQueue = {
-  /** Decides and writes in the next group commit, if its deadline is not over by then; `done` hears what became of it, after the sync. */
-  write(sizeBytes: number, deadlineMs: number, run: (writer: Writer) => WriteOutcome, done: (result: Result) => void): void
-  append(options: WriteOptions, events: Proposed[], sizeBytes: number, done: (result: Result) => void): void
+  /** Decides and writes in the next group commit, unless it is too late by then; `done` hears what became of it, after the sync. */
+  write(sizeBytes: number, isTooLate: () => boolean, run: (writer: Writer) => WriteOutcome, done: (result: Result) => void): void
+  append(options: WriteOptions, events: Proposed[], sizeBytes: number, isTooLate: () => boolean, done: (result: Result) => void): void
   maxAppendBytes: number
   /** Where more is waiting than the log can take soon, the call is not read from until it has. */
   holdBack(call: Call): void
@@ -31,7 +31,7 @@ export function createWriteQueue(log: Log, metrics: Metrics, maxAppendBytes: num
   let closing = false
   let idle = () => {}
 
-  function write(sizeBytes: number, deadlineMs: number, run: (writer: Writer) => WriteOutcome, done: (result: Result) => void): void {
+  function write(sizeBytes: number, isTooLate: () => boolean, run: (writer: Writer) => WriteOutcome, done: (result: Result) => void): void {
     const started = performance.now()
     let result: Result = { kind: 'timeout' }
     underWay++
@@ -39,7 +39,7 @@ export function createWriteQueue(log: Log, metrics: Metrics, maxAppendBytes: num
     log.enqueue({
       sizeBytes,
       run(writer) {
-        if (Date.now() >= deadlineMs) return
+        if (isTooLate()) return
         try {
           result = run(writer)
         } catch (error) {
@@ -67,12 +67,12 @@ export function createWriteQueue(log: Log, metrics: Metrics, maxAppendBytes: num
 
   return {
     write,
-    append(options, events, sizeBytes, done) {
+    append(options, events, sizeBytes, isTooLate, done) {
       if (sizeBytes > maxAppendBytes) done({ kind: 'too-large', limitBytes: maxAppendBytes })
       else
         write(
           sizeBytes,
-          options.deadlineMs,
+          isTooLate,
           (writer) => appendEvents(writer, options.stream, options.expected, events),
           (result) => {
             if (result.kind === 'written') metrics.appended(events.length, sizeBytes)

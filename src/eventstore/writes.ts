@@ -25,7 +25,9 @@ export function appendOnce(queue: WriteQueue, call: Call): Receiver {
     end() {
       if (!options) throw new Error('An append without options.')
       const { stream, expected } = options
-      queue.append(options, events, sizeBytes, (result) => {
+      // Nobody waits for one that was cancelled or whose deadline is over, and it may have been cancelled before it was whole.
+      const isTooLate = () => !call.isOpen()
+      queue.append(options, events, sizeBytes, isTooLate, (result) => {
         if (result.kind === 'written' || result.kind === 'wrong-expected-version') {
           call.sendMessage(appendAnswer(result, expected))
           call.finish()
@@ -61,7 +63,7 @@ export function remove(queue: WriteQueue, call: Call, forGood: boolean): Receive
         const { stream, expected } = readWriteOptions(payload, start, end)
         queue.write(
           0,
-          Number.POSITIVE_INFINITY,
+          () => !call.isOpen(),
           (writer) => deleteStream(writer, stream, expected, forGood),
           (result) => {
             if (result.kind !== 'written') return call.finish(failureOf(result, stream, expected, 'Delete'))

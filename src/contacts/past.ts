@@ -8,7 +8,7 @@ import { checker } from '../platform/http/validation.ts'
 import { comparePositions, formatPosition, parsePosition } from '../platform/position.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
 import { Invalid } from '../platform/refusal.ts'
-import { foldInMemory } from '../platform/rows.ts'
+import { createMemoryTables, foldInMemory } from '../platform/rows.ts'
 import { normaliseValue } from '../platform/values.ts'
 
 type Load = (stream: string) => Promise<RecordedEvent[]>
@@ -60,9 +60,11 @@ export const contactHistory = (load: Load): QueryEndpoint =>
     async run(_db, { params: { id } }) {
       const events = await load(`contact-${id}`)
       if (events.length === 0) return null
+      const tables = createMemoryTables(contacts)
       let before: object = {}
-      const data = events.map((event, index): Static<typeof HistoryEntry> => {
-        const after = contactAt(events.slice(0, index + 1), id) ?? {}
+      const data = events.map((event): Static<typeof HistoryEntry> => {
+        tables.apply(event)
+        const after = contactFromMemory(tables, id) ?? {}
         const changes = differences(before, after)
         before = after
         const { at, actor, commandId, $correlationId, $causationId } = event.meta

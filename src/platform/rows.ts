@@ -144,11 +144,20 @@ export type MemoryTables<P extends Projection = Projection> = {
  * One event at a time, and so the model that the projector is held to.
  */
 export function foldInMemory<P extends Projection>(projection: P, events: Iterable<RecordedEvent>): MemoryTables<P> {
+  const tables = createMemoryTables(projection)
+  for (const event of events) tables.apply(event)
+  return tables
+}
+
+/** The same, for who looks at the tables after every event. */
+export function createMemoryTables<P extends Projection>(projection: P): MemoryTables<P> & { apply(event: RecordedEvent): void } {
   const interpret = createInterpreter([projection])
   const tables = new Map(Object.values(projection.tables).map((table) => [table.name, createMemoryTable(table)]))
-  for (const event of events) for (const write of interpret(event)) tables.get(write.table)!.apply(write)
   const refreshed = refreshedTables(projection)
   return {
+    apply(event) {
+      for (const write of interpret(event)) tables.get(write.table)!.apply(write)
+    },
     rows(noun) {
       const { name } = projection.tables[noun]!
       if (refreshed.includes(name)) throw new Error(`${name} follows from other tables and is not there in memory.`)

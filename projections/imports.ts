@@ -17,6 +17,8 @@ export const imports = projection({
       {
         importId: 'uuid',
         jobId: 'uuid',
+        /** Seals the upload, and mails that could not be read. */
+        keyId: 'uuid',
         kind: 'text',
         fileName: 'text',
         sizeBytes: 'integer',
@@ -34,6 +36,7 @@ export const imports = projection({
       },
       'started_at, import_id',
       'sha256, started_at, import_id',
+      'key_id',
     ),
     importResults: table(
       ['importId', 'item'],
@@ -57,6 +60,7 @@ export const imports = projection({
       imports.put({
         importId,
         jobId: reactorJobId(IMPORT_REACTOR, id),
+        keyId: meta.key,
         kind,
         fileName: fileName ?? null,
         sizeBytes,
@@ -175,5 +179,18 @@ export async function failedRaw(db: Database, importId: string, index: number): 
   )
   return row?.raw ?? null
 }
+
+/**
+ * What imports refer to in the blob store under these keys: the uploads that are still needed (src/import/run-import.ts says which), and mails that
+ * could not be read.
+ */
+export const importBlobs = (db: Database, keyIds: readonly string[]): Promise<readonly { keyId: string; sha256: string }[]> =>
+  db.rows(sql.unsafe`
+    select i.key_id as "keyId", i.sha256 from ${importTable.sql} i
+    where i.key_id = any(${sql.array([...keyIds], 'uuid')})
+      and (i.kind in ('csv', 'vcard') or i.state <> 'finished' or (i.done = 1 and (i.counts->>'failed')::bigint > 0))
+    union
+    select i.key_id, r.raw->>'sha256' from ${importTable.sql} i join ${resultTable.sql} r using (import_id)
+    where i.key_id = any(${sql.array([...keyIds], 'uuid')}) and r.outcome = 'failed' and r.raw is not null`)
 
 export const importQueries = [listImports, getImport, listImportResults]

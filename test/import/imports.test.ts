@@ -4,6 +4,7 @@ import net from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
+import { importBlobs } from '../../projections/imports.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { run as runWorker } from '../../src/roles/worker.ts'
 import { adminKey, testApi } from '../support/api.ts'
@@ -143,9 +144,15 @@ t.test('what cannot be read is kept as it came, with the reason', async (t) => {
   t.match(raw.headers.get('content-disposition'), /^attachment/)
   t.equal((await bytes(`/v1/imports/${body.id}/results/0/raw`)).status, 404)
 
+  const referred = async (id: string) => {
+    const { key } = (await store.readFirst(`import-${id}`))!.metadata as { key: string }
+    return (await importBlobs(api.services.pool, [key])).length
+  }
+  t.equal(await referred(body.id), 2, 'the sweep spares what could not be read')
   const alone = await upload(api, Buffer.from(hostile))
   t.match(await finished(api, alone.body.id), { kind: 'eml', counts: { failed: 1, stored: 0 } })
   t.equal((await bytes(`/v1/imports/${alone.body.id}/results/0/raw`)).body.toString(), hostile)
+  t.equal(await referred(alone.body.id), 1)
 })
 
 t.test('contacts come in by the same way', async (t) => {

@@ -27,8 +27,11 @@ export function createBatchAppends(queue: WriteQueue) {
       open.delete(call)
       for (const batch of batches.values()) clearTimeout(batch.timer)
     }
-    const answer: Answer = (correlation, identifier, result, expected) =>
-      void call.send(frame(batchAnswer(correlation, identifier, result, expected)))
+    // A client that does not take its answers is not read from until it does, so that they cannot pile up.
+    call.onDrain = () => call.resume()
+    const answer: Answer = (correlation, identifier, result, expected) => {
+      if (!call.send(frame(batchAnswer(correlation, identifier, result, expected)))) call.pause()
+    }
 
     function begin(part: BatchPart, key: string, options: Options): Batch | undefined {
       const milliseconds = Math.min(options.deadlineMs - Date.now(), MAX_ARRIVAL_MS)

@@ -93,8 +93,10 @@ function keepFrom(log: Log, name: string): number {
   return Math.min(firstYoung(log, name, visible, Date.now() - retention.maxAgeMs), stream.head)
 }
 
+/** No further than a step: what is older still is found by the next one. */
 function firstYoung(log: Log, name: string, from: number, oldestMs: number): number {
   for (let revision = from; ; ) {
+    if (revision >= from + STEP_EVENTS) return revision
     const rows = log.readStream(log.stream(name), revision, 'forwards', 256)
     const young = rows.find((row) => describe(row.frame).createdMs >= oldestMs)
     if (young) return young.revision

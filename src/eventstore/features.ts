@@ -1,7 +1,7 @@
 import gossipMessages from '@eventstore/db-client/generated/gossip_pb.js'
 import featureMessages from '@eventstore/db-client/generated/serverfeatures_pb.js'
 import sharedMessages from '@eventstore/db-client/generated/shared_pb.js'
-import type { Receiver } from './grpc.ts'
+import { oneRequest, type Receiver } from './grpc.ts'
 import type { Call } from './grpc-call.ts'
 
 /** The server whose protocol and behaviour the node follows. */
@@ -12,13 +12,11 @@ const FLAGS: Record<string, string[]> = { read: ['position', 'events'], batchapp
 
 /** One request, one answer. */
 export function unary(answer: (call: Call) => Uint8Array) {
-  return (call: Call): Receiver => ({
-    message() {
+  return (call: Call): Receiver =>
+    oneRequest(call, () => {
       call.sendMessage(answer(call))
       call.finish()
-    },
-    end() {},
-  })
+    })
 }
 
 /** Lists what the node offers, so that a client picks batch append and does not try what there is not. */

@@ -12,6 +12,20 @@ import { type Call, createCall, type Failure, STATUS } from './grpc-call.ts'
 export type Receiver = { message(payload: Buffer): void; end(): void }
 export type Handler = (call: Call) => Receiver
 
+/** For calls of one request: without it they fail, rather than wait for it for ever. */
+export function oneRequest(call: Call, take: (payload: Buffer) => void): Receiver {
+  let taken = false
+  return {
+    message(payload) {
+      if (!taken) take(payload)
+      taken = true
+    },
+    end() {
+      if (!taken) call.finish({ code: STATUS.internal, message: 'The request is missing.' })
+    },
+  }
+}
+
 /** Above the largest append by far, as on the server. */
 const MAX_MESSAGE_BYTES = 17 * 1024 * 1024
 /** Node's default of 64 KiB makes a large append wait for a round trip every 64 KiB. */

@@ -23,7 +23,7 @@ export type Readers = {
 const PAGE_EVENTS = 128
 const PAGE_BYTES = 128 * 1024
 
-type Raw = { position: number; stream: number; revision: number; frame: Uint8Array; checksum: number }
+export type Raw = { position: number; stream: number; revision: number; frame: Uint8Array; checksum: number }
 
 export function createReaders(database: DatabaseSync, end: () => number): Readers {
   const columns = 'position, stream, revision, frame, checksum'
@@ -98,7 +98,8 @@ export function createReaders(database: DatabaseSync, end: () => number): Reader
   }
 }
 
-function checked({ position, stream, revision, frame, checksum: kept }: Raw): Row {
+/** Throws DamagedLog where the bytes are not those that were written at this place. */
+export function checked({ position, stream, revision, frame, checksum: kept }: Raw): Row {
   const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.length)
   if (checksum(bytes, stream, revision, position) !== kept) throw new DamagedLog(damageOf(bytes, revision, position))
   return { position, revision, frame: bytes }

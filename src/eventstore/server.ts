@@ -10,14 +10,14 @@ import { createBatchAppends } from './batch-appends.ts'
 import { type CompactResult, compact } from './compact.ts'
 import { gossip, serverFeatures, unary } from './features.ts'
 import { beginLog } from './fresh-log.ts'
-import { createGrpcServer, type Handler, type Receiver } from './grpc.ts'
-import { type Call, STATUS } from './grpc-call.ts'
+import { createGrpcServer, type Handler, oneRequest, type Receiver } from './grpc.ts'
+import type { Call } from './grpc-call.ts'
 import { createPages } from './http.ts'
 import { type Fault, openLog } from './log.ts'
 import { createMetrics } from './metrics.ts'
 import { createOnePort } from './one-port.ts'
 import { parseRead } from './read-requests.ts'
-import { serveRead } from './reads.ts'
+import { failureOfRead, serveRead } from './reads.ts'
 import { createSubscriptions } from './subscriptions.ts'
 import { createWriteQueue, SHUTTING_DOWN } from './write-queue.ts'
 import { appendOnce, remove } from './writes.ts'
@@ -71,18 +71,15 @@ export async function startEventStore(options: EventStoreOptions): Promise<Event
   let address: AddressInfo
 
   function read(call: Call): Receiver {
-    return {
-      message(payload) {
-        try {
-          const request = parseRead(payload, log)
-          if (request.count === 'subscription') subscriptions.subscribe(call, request)
-          else serveRead(call, log, request, metrics)
-        } catch (error) {
-          call.finish({ code: STATUS.unknown, message: error instanceof Error ? error.message : String(error) })
-        }
-      },
-      end() {},
-    }
+    return oneRequest(call, (payload) => {
+      try {
+        const request = parseRead(payload, log)
+        if (request.count === 'subscription') subscriptions.subscribe(call, request)
+        else serveRead(call, log, request, metrics)
+      } catch (error) {
+        call.finish(failureOfRead(error))
+      }
+    })
   }
 
   const { StreamsService } = streamServices

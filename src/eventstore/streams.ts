@@ -1,6 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite'
+import { checked, DamagedLog, type Raw } from './log-reads.ts'
 import { isMetastream, metastreamOf, originalOf, type Retention, readRetention } from './metadata.ts'
-import { describe } from './record.ts'
+import { describe, TOMBSTONE } from './record.ts'
 
 /** A stream as the log knows it; -1 as `head`: it has no event. Good until the next turn of the event loop; never keep one. */
 export type Stream = { id: number; name: string; head: number; first: number; retention: Retention | undefined }
@@ -34,9 +35,10 @@ type Ids = { get(id: string): Place | undefined; set(id: string, place: Place): 
 /** What is known of streams and event ids: in memory as far as it was needed lately, else from the file. */
 export function createStreams(database: DatabaseSync): Streams {
   const findStream = database.prepare('select id, first from streams where name = ?')
-  const findHead = database.prepare('select max(revision) as head from events where stream = ?')
-  const findLast = database.prepare('select frame from events where stream = ? order by revision desc limit 1')
-  const findRecent = database.prepare('select frame from events order by position desc limit ?')
+  const findFirst = database.prepare('select min(revision) as first from events where stream = ?')
+  const columns = 'position, stream, revision, frame, checksum'
+  const findLast = database.prepare(`select ${columns} from events where stream = ? order by revision desc limit 1`)
+  const findRecent = database.prepare(`select ${columns} from events order by position desc limit ?`)
   const findLastId = database.prepare('select coalesce(max(id), 0) as last from streams')
   const insert = database.prepare('insert into streams (id, name) values (?, ?)')
   const known = new Map<string, Stream>()
@@ -46,23 +48,42 @@ export function createStreams(database: DatabaseSync): Streams {
     const cached = known.get(name)
     if (cached) return cached
     const row = findStream.get(name) as { id: number; first: number } | undefined
-    const head = row ? ((findHead.get(row.id) as { head: number | null }).head ?? -1) : -1
-    const found: Stream = { id: row?.id ?? 0, name, head, first: row?.first ?? 0, retention: undefined }
+    const found: Stream = {
+      id: row?.id ?? 0,
+      name,
+      head: row ? headOf(row.id, row.first, name) : -1,
+      first: row?.first ?? 0,
+      retention: undefined,
+    }
     known.set(name, found)
     return found
   }
 
+  /** Its first and last event bound what readers are shown of a stream, so they have to be what was written, where it was written. */
+  function headOf(id: number, kept: number, name: string): number {
+    const last = findLast.get(id) as Raw | undefined
+    const { first } = findFirst.get(id) as { first: number | null }
+    const isWhole = last && describe(checked(last).frame).stream === name && (first === kept || first === TOMBSTONE)
+    if (!isWhole) throw new DamagedLog(`The log is damaged: stream "${name}" does not begin or end as it should.`)
+    return last.revision
+  }
+
   function metadataBody(name: string): Uint8Array | undefined {
     const meta = stream(metastreamOf(name))
-    const row = meta.id === 0 ? undefined : (findLast.get(meta.id) as { frame: Uint8Array } | undefined)
-    return row && describe(bytesOf(row)).data
+    const row = meta.id === 0 ? undefined : (findLast.get(meta.id) as Raw | undefined)
+    return row && describe(checked(row).frame).data
   }
 
   function loadRecentIds(): Ids {
     const ids = createIds()
-    for (const row of (findRecent.all(REMEMBERED_IDS) as { frame: Uint8Array }[]).reverse()) {
-      const { id, stream, revision } = describe(bytesOf(row))
-      ids.set(id, { stream, revision })
+    for (const row of (findRecent.all(REMEMBERED_IDS) as Raw[]).reverse()) {
+      try {
+        const { id, stream, revision } = describe(checked(row).frame)
+        ids.set(id, { stream, revision })
+      } catch (error) {
+        // Who reads it is told; it must not keep others from writing.
+        if (!(error instanceof DamagedLog)) throw error
+      }
     }
     return ids
   }
@@ -99,10 +120,6 @@ export function createStreams(database: DatabaseSync): Streams {
       if (known.size > CACHED_STREAMS) known.clear()
     },
   }
-}
-
-function bytesOf({ frame }: { frame: Uint8Array }): Buffer {
-  return Buffer.from(frame.buffer, frame.byteOffset, frame.length)
 }
 
 /**

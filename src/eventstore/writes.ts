@@ -1,6 +1,6 @@
 import { appendAnswer, deleteAnswer, failureOf } from './answers.ts'
 import { deleteStream } from './appends.ts'
-import type { Receiver } from './grpc.ts'
+import { oneRequest, type Receiver } from './grpc.ts'
 import { type Call, STATUS } from './grpc-call.ts'
 import type { Proposed } from './record.ts'
 import { MissingProperty, readProposed, readWriteOptions, sizeOf, type WriteOptions } from './requests.ts'
@@ -56,23 +56,22 @@ function propose(call: Call, events: Proposed[], payload: Buffer, start: number,
 
 /** Delete (soft) and tombstone (for good): the same request but for its name. */
 export function remove(queue: WriteQueue, call: Call, forGood: boolean): Receiver {
-  return {
-    message(payload) {
-      eachField(payload, 0, payload.length, (field, _size, start, end) => {
-        if (field !== 1) return
-        const { stream, expected } = readWriteOptions(payload, start, end)
-        queue.write(
-          0,
-          () => !call.isOpen(),
-          (writer) => deleteStream(writer, stream, expected, forGood),
-          (result) => {
-            if (result.kind !== 'written') return call.finish(failureOf(result, stream, expected, 'Delete'))
-            call.sendMessage(deleteAnswer(result.position))
-            call.finish()
-          },
-        )
-      })
-    },
-    end() {},
-  }
+  return oneRequest(call, (payload) => {
+    let options: WriteOptions | undefined
+    eachField(payload, 0, payload.length, (field, _size, start, end) => {
+      if (field === 1) options = readWriteOptions(payload, start, end)
+    })
+    if (!options) throw new Error('A delete without options.')
+    const { stream, expected } = options
+    queue.write(
+      0,
+      () => !call.isOpen(),
+      (writer) => deleteStream(writer, stream, expected, forGood),
+      (result) => {
+        if (result.kind !== 'written') return call.finish(failureOf(result, stream, expected, 'Delete'))
+        call.sendMessage(deleteAnswer(result.position))
+        call.finish()
+      },
+    )
+  })
 }

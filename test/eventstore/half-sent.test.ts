@@ -3,9 +3,11 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect as connectSocket } from 'node:net'
+import featureServices from '@eventstore/db-client/generated/serverfeatures_grpc_pb.js'
 import sharedMessages from '@eventstore/db-client/generated/shared_pb.js'
 import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import streamMessages from '@eventstore/db-client/generated/streams_pb.js'
+import emptyMessages from 'google-protobuf/google/protobuf/empty_pb.js'
 import t, { type Test } from 'tap'
 import { frame } from '../../src/eventstore/wire.ts'
 import { all, connect, embedded, event, failure } from './node.ts'
@@ -131,6 +133,47 @@ t.test('an append that breaks off in the middle is not there, not even in part',
   whole.request.end(Buffer.concat([options('whole'), proposed(), proposed()]))
   t.match(await whole.answer, { status: '0' })
   t.equal((await all(client.readStream('whole'))).length, 2)
+})
+
+t.test('a call without its request fails, rather than wait for ever', async (t) => {
+  const { port } = await embedded(t)
+  const { read, delete: remove, tombstone, append } = streamServices.StreamsService
+  for (const { path } of [read, remove, tombstone, append, featureServices.ServerFeaturesService.getSupportedMethods]) {
+    const { request, answer } = call(t, port, { ':path': path })
+    request.end()
+    t.notMatch(await answer, { status: '0' }, path)
+  }
+  const empty = call(t, port, { ':path': remove.path })
+  empty.request.end(frame(Buffer.alloc(0)))
+  t.match(await empty.answer, { message: /without options/ })
+})
+
+t.test('a client that takes no answers is not read from any more', async (t) => {
+  const { url, port } = await embedded(t)
+  const { BatchAppendReq } = streamMessages
+  const { request } = call(t, port, { ':path': streamServices.StreamsService.batchAppend.path })
+  request.pause()
+  const identifier = new sharedMessages.StreamIdentifier()
+  identifier.setStreamName(Buffer.from('flood'))
+  const options = new BatchAppendReq.Options()
+  options.setStreamIdentifier(identifier).setNoStream(new emptyMessages.Empty())
+  const id = new sharedMessages.UUID()
+  id.setString(randomUUID())
+  const message = new BatchAppendReq()
+  // Appends of nothing: so the log has no part in what holds the client back.
+  message.setCorrelationId(id).setOptions(options).setIsFinal(true)
+  const part = frame(message.serializeBinary())
+  const many = Buffer.concat(Array.from({ length: 1000 }, () => part))
+  const client = connect(t, url)
+  let written = 0
+  for (; request.writableLength < 8 * many.length && written < 1000; written++) {
+    request.write(many)
+    await client.appendToStream('beside', event(written))
+  }
+  t.ok(written < 1000, `after ${written},000 appends`)
+  const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  const answered = Number(/result="written"} (\d+)/.exec(metrics)?.[1]) - written
+  t.ok(answered > 0 && answered < written * 1000, `${answered} were answered`)
 })
 
 t.test('the size of an append counts data, metadata and type, and the limit is exact', async (t) => {

@@ -81,8 +81,7 @@ export function batchRoute(app: FastifyInstance, runner: Runner, claims: Claims,
       const one = async (index: number): Promise<Result> => {
         const input = inputs[index]
         try {
-          const request: Request = requestOfInput(batch, index, secret, PATH, { mode, input })
-          const outcome = await carryOut(runner, claims, input, mode, request)
+          const outcome = await carryOut(runner, claims, input, mode, () => requestOfInput(batch, index, secret, PATH, { mode, input }))
           if (outcome.position && (!last || comparePositions(outcome.position, last) > 0)) last = outcome.position
           return succeeded(outcome)
         } catch (error) {
@@ -102,6 +101,7 @@ export function batchRoute(app: FastifyInstance, runner: Runner, claims: Claims,
 
 /**
  * Carries out one input of many, which nobody has checked before.
+ * @param requestOf asked for only once the input is known to be one: of what is no JSON there is no HMAC
  * @throws Invalid, Refused, Unavailable
  */
 export async function carryOut(
@@ -109,12 +109,12 @@ export async function carryOut(
   claims: Claims,
   input: unknown,
   mode: 'upsert' | 'create',
-  request: Request,
+  requestOf: () => Request,
 ): Promise<Outcome> {
   const faults = [...faultsOfText(input), ...check(input), ...(createContact.faults?.(input) ?? [])]
   if (faults.length > 0) throw new Invalid(faults)
   const checked = input as ContactInput
-  return mode === 'create' ? create(runner, checked, request) : upsert(runner, claims, checked, request)
+  return mode === 'create' ? create(runner, checked, requestOf()) : upsert(runner, claims, checked, requestOf())
 }
 
 /** What came of an input, in a word. */

@@ -62,7 +62,7 @@ function draftOf(cells: readonly string[], columns: readonly (Column | undefined
     ) {
       for (const value of valuesOf(column.field, cell)) methods.push({ type: column.field, value, ...labelOf(column, groupLabels) })
     } else if (column.field === 'address') addresses.set(column.group, [...(addresses.get(column.group) ?? []), { column, cell }])
-    else single[column.field] ??= cell.split(' ::: ')[0]!
+    else single[column.field] ??= cell
   }
   for (const group of addresses.values()) {
     methods.push({ type: 'address', value: addressOf(group), ...labelOf(group[0]!.column, groupLabels) })

@@ -143,7 +143,7 @@ async function* rows(services: Services, source: Source, { done }: { done: numbe
       if ('fault' in row) return { outcome: 'failed', code: 'row-unreadable', reason: row.fault, line }
       try {
         const outcome = await inTurn(keysOf(row.input), () =>
-          carryOut(runner, claims, row.input, 'upsert', requestOf(source, vault.secret('requests'), at)),
+          carryOut(runner, claims, row.input, 'upsert', () => requestOf(source, vault.secret('requests'), at)),
         )
         return { outcome: outcomeOf(outcome), contactId: outcome.id, line }
       } catch (error) {

@@ -93,7 +93,9 @@ export async function openVault(pool: Pool, master: MasterKey): Promise<Vault> {
 /** @throws Fault: damaged, which is neither erased nor away */
 function unwrap(master: MasterKey, wrapped: Buffer, name: string): Buffer {
   try {
-    return unseal(master.key, wrapped, name)
+    // A copy with memory of its own: what unsealing gives is a slice of Node's pool, and one that is kept keeps 8 KiB.
+    const plain = unseal(master.key, wrapped, name)
+    return Buffer.alloc(plain.length, plain)
   } catch {
     throw new Fault(`What the vault holds as ${name} is damaged: it does not open with the master key. Restore the vault from a backup.`)
   }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { settings } from '../src/config.ts'
+import { startEventStore } from '../src/eventstore/server.ts'
 import { adminKey, testApi } from './support/api.ts'
 
 const root = new URL('..', import.meta.url).pathname
@@ -19,7 +20,11 @@ const hasCurl = spawnSync('curl', ['--version']).status === 0
 t.test('the first session of the README goes as it says', { skip: hasCurl ? false : 'there is no curl on this machine' }, async (t) => {
   const api = await testApi(t)
   const folder = await mkdtemp(join(tmpdir(), 'smartcrm-readme-'))
-  t.teardown(() => rm(folder, { recursive: true }))
+  const node = await startEventStore({ file: join(folder, 'data', 'eventstore', 'events.db'), systemEvents: true })
+  t.teardown(async () => {
+    await node.close()
+    await rm(folder, { recursive: true })
+  })
   for (const [index, { kind, text }] of blocks.entries()) {
     if (kind !== 'sh session') continue
     const answer = blocks[index + 1]

@@ -32,6 +32,9 @@ export function parseRead(payload: Buffer, log: Log): ReadRequest {
   const one = options.getStream()
   const name = one?.getStreamIdentifier()?.getStreamName_asU8()
   if (!all && !name?.length) throw new RangeError('The read names neither a stream nor $all.')
+  const backwards = options.getReadDirection() !== 0
+  if (options.hasSubscription() && backwards) throw new RangeError('A subscription cannot go backwards.')
+  if (!all && options.hasFilter()) throw new RangeError('A filter is for $all only.')
   const place = all ?? one!
   const from = place.hasStart()
     ? 'start'
@@ -43,7 +46,7 @@ export function parseRead(payload: Buffer, log: Log): ReadRequest {
   return {
     stream: name?.length && one ? Buffer.from(name).toString() : undefined,
     from,
-    direction: options.getReadDirection() === 0 ? 'forwards' : 'backwards',
+    direction: backwards ? 'backwards' : 'forwards',
     count: options.hasSubscription() ? 'subscription' : clamp(options.getCount()),
     filter: readFilter(options),
     render: (row) => {

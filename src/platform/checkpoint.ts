@@ -19,17 +19,30 @@ export const channelOf = (checkpoint: string): string => (checkpoint === 'live' 
 const IDLE_MS = 5_000
 
 type Row = { commit: string; prepare: string; epoch: number }
-const toPosition = ({ commit, prepare }: Row): Position => ({ commit: BigInt(commit), prepare: BigInt(prepare) })
+type WatchedRow = Row & { completeCommit: string; completePrepare: string }
+const toPosition = ({ commit, prepare }: Pick<Row, 'commit' | 'prepare'>): Position => ({
+  commit: BigInt(commit),
+  prepare: BigInt(prepare),
+})
 
 /** Positions are read as text: they may grow past what a JavaScript number holds. */
 const selected = sql.fragment`commit_position::text as commit, prepare_position::text as prepare, epoch`
 
-export type Checkpoint = { readonly position: Position; readonly epoch: number }
+export type Checkpoint = {
+  readonly position: Position
+  readonly epoch: number
+  /** Tables that are being built anew lack what they had before until they are here. */
+  readonly completeAt: Position
+}
 
 /** @returns null when there is no such checkpoint */
 export async function readCheckpoint(db: Database, name: string): Promise<Checkpoint | null> {
-  const [row] = await db.rows<Row>(sql.unsafe`select ${selected} from smartcrm.checkpoints where name = ${name}`)
-  return row ? { position: toPosition(row), epoch: row.epoch } : null
+  const [row] = await db.rows<WatchedRow>(sql.unsafe`
+    select ${selected}, complete_commit::text as "completeCommit", complete_prepare::text as "completePrepare"
+    from smartcrm.checkpoints where name = ${name}`)
+  if (!row) return null
+  const completeAt = toPosition({ commit: row.completeCommit, prepare: row.completePrepare })
+  return { position: toPosition(row), epoch: row.epoch, completeAt }
 }
 
 /**

@@ -13,6 +13,8 @@ export type PositionWatch = {
    * @returns false when they had not after `timeoutMs`, or the signal aborted; never later than that, whatever is away
    */
   waitFor(position: Position, timeoutMs: number, signal?: AbortSignal): Promise<boolean>
+  /** False while tables that are built anew still lack something that they had before. */
+  isComplete(): boolean
   /** Whether what `current` says can be trusted: the checkpoint was read, or heard of, in the last seconds. */
   healthy(): { readonly ok: boolean; readonly listening: boolean; readonly reason: string | null }
   /** Ends the waiting: all of them are answered with false. */
@@ -30,7 +32,7 @@ export function watchPosition(pool: Pool, log: Logger, { checkpoint = 'live', po
   const closing = new AbortController()
   const { signal } = closing
   const waiting = new Set<{ position: Position; end(isReached: boolean): void }>()
-  let known: Checkpoint = { position: START, epoch: -1 }
+  let known: Checkpoint = { position: START, epoch: -1, completeAt: START }
   let heard: number | null = null
   let reason: string | null = 'the position of the read tables has not been read yet'
   const pause = (ms: number) => delay(ms, undefined, { signal }).catch(() => {})
@@ -71,7 +73,7 @@ export function watchPosition(pool: Pool, log: Logger, { checkpoint = 'live', po
     (_channel, payload) => {
       const position = parsePosition(payload)
       if (!position) return
-      if (comparePositions(position, known.position) > 0) learn({ position, epoch: known.epoch })
+      if (comparePositions(position, known.position) > 0) learn({ ...known, position })
       else void read()
     },
     // What was told before the LISTEN was not heard.
@@ -80,6 +82,7 @@ export function watchPosition(pool: Pool, log: Logger, { checkpoint = 'live', po
 
   return {
     current: () => known.position,
+    isComplete: () => comparePositions(known.position, known.completeAt) >= 0,
     waitFor(position, timeoutMs, waitSignal) {
       if (comparePositions(position, known.position) <= 0) return Promise.resolve(true)
       if (signal.aborted || waitSignal?.aborted) return Promise.resolve(false)

@@ -13,6 +13,7 @@ export const tableNames = (projections: readonly Projection[]): string[] => [...
  *
  * A checkpoint speaks for a set of tables. Where one of these is not among them or is gone (a new version of a projection, an older SmartCRM started
  * again, a dropped table), all are emptied and the position goes back to the start of the log, with a new epoch, so that whoever leads is fenced.
+ * Until they have come to where they were, they are not complete, and questions are answered with 503.
  */
 export async function createTables(pool: Pool, projections: readonly Projection[], log: Logger, checkpoint = 'live'): Promise<void> {
   const tables = [...tablesByName(projections).values()]
@@ -37,10 +38,15 @@ export async function createTables(pool: Pool, projections: readonly Projection[
       )
     await db.rows(sql.unsafe`
       update smartcrm.checkpoints set tables = ${sql.array(names, 'text')}, epoch = epoch + 1, owner = null, lease_until = '-infinity'
-        ${isNew ? sql.fragment`, commit_position = 0, prepare_position = 0` : sql.fragment``}
+        ${isNew ? begunAnew : sql.fragment``}
       where name = ${checkpoint} returning pg_notify(${channelOf(checkpoint)}, commit_position || '.' || prepare_position)`)
   })
 }
+
+/** Until they are where they were (or were to come to, should they be begun anew while they are built), they do not answer. */
+const begunAnew = sql.fragment`, commit_position = 0, prepare_position = 0,
+  complete_commit = case when (complete_commit, complete_prepare) < (commit_position, prepare_position) then commit_position else complete_commit end,
+  complete_prepare = case when (complete_commit, complete_prepare) < (commit_position, prepare_position) then prepare_position else complete_prepare end`
 
 async function missingTables(db: Database, tables: readonly Table[]): Promise<Table[]> {
   const there = await db.rows<{ name: string }>(sql.unsafe`select tablename as name from pg_tables where schemaname = 'read'`)

@@ -4,6 +4,7 @@ import { isLed } from '../platform/checkpoint.ts'
 import { migrate } from '../platform/database.ts'
 import type { Logger } from '../platform/log.ts'
 import { listenFault } from '../platform/ports.ts'
+import { formatPosition } from '../platform/position.ts'
 import { watchPosition } from '../platform/position-watch.ts'
 import { openServices } from '../services.ts'
 import { version } from '../version.ts'
@@ -25,6 +26,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     checks: {
       postgres: () => services.pool.ping().then(() => null),
       eventStore: () => services.store.end().then(() => null),
+      tables: async () => (watch.isComplete() ? null : `being built anew, at ${formatPosition(watch.current())} so far`),
       projector: async () => ((await isLed(services.pool)) ? null : 'no projector is at work: the read tables stand still'),
     },
   })

@@ -37,6 +37,7 @@ export const HistoryEntry = Type.Object({
   type: Type.String({ examples: ['ContactRenamed'] }),
   revision: Type.Integer(),
   position: PositionText,
+  recordedAt: { ...Instant, description: 'When the log took it, by its own clock: what a time in `asOf` is compared with.' },
   ...cause,
   changes: Type.Array(
     Type.Object({

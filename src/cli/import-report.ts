@@ -5,19 +5,28 @@ import { Fault } from '../platform/fault.ts'
 export type Failure = { line: number; reason: string }
 
 /** What became of the rows of one file. `failures` holds the first of them, `counts.failed` says how many there are. */
-export type FileReport = { file: string; importId: string; rows: number; counts: Counts; failures: Failure[] }
+export type FileReport = {
+  file: string
+  importId: string
+  rows: number
+  counts: Counts
+  failures: Failure[]
+  /** The columns of a CSV file that nothing was taken from. */
+  unusedColumns?: string[]
+}
 export type Counts = { created: number; updated: number; unchanged: number; failed: number }
 
 const SHOWN_FAILURES = 20
 /** So that a report does not grow with the file; all failures are in the file of `--errors`. */
 const KEPT_FAILURES = 1000
 
-export const newReport = (file: string, importId: string, rows: number): FileReport => ({
+export const newReport = (file: string, importId: string, rows: number, unusedColumns?: string[]): FileReport => ({
   file,
   importId,
   rows,
   counts: { created: 0, updated: 0, unchanged: 0, failed: 0 },
   failures: [],
+  ...(unusedColumns && { unusedColumns }),
 })
 
 export function addFailure({ counts, failures }: FileReport, failure: Failure) {
@@ -37,6 +46,7 @@ const countsText = ({ created, updated, unchanged, failed }: Counts): string =>
 export function reportText(reports: readonly FileReport[], errorsFile: string | undefined): string {
   const lines = reports.flatMap((report) => [
     `${report.file}: ${report.rows} rows: ${countsText(report.counts)} (import ${report.importId})`,
+    ...(report.unusedColumns?.length ? [`  columns not used (see --map): ${report.unusedColumns.join(', ')}`] : []),
     ...failureLines(report.failures, report.counts.failed, errorsFile),
   ])
   return [...lines, ...(reports.length > 1 ? [`All files: ${countsText(totalOf(reports))}`] : [])].join('\n')

@@ -83,7 +83,7 @@ async function runImport(paths: string[], options: Options, service: () => Servi
     const errors = await openErrorsFile(options.errors)
     let position: string | null = null
     for (const survey of surveys) {
-      const report = newReport(survey.path, survey.importId, survey.rows)
+      const report = newReport(survey.path, survey.importId, survey.rows, survey.columns?.unused)
       reports.push(report)
       position = laterPosition(position, await importFile({ survey, reading, service: target, report, errors, progress }))
     }

@@ -73,6 +73,7 @@ export const contactHistory = (load: Load): QueryEndpoint =>
           type: event.type,
           revision: event.revision,
           position: formatPosition(event.position),
+          recordedAt: event.created,
           at,
           actor,
           commandId,

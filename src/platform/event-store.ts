@@ -179,6 +179,8 @@ export function openEventStore(url: string, log: Logger, silenceMs?: number): Ev
             throw new WrongExpectedRevision(stream, expectedRevision)
           }
           if (isAnswer(error)) throw error
+          if (isFull(error))
+            throw new Unavailable('The event store cannot write: its disk may be full.', { cause: error, retryAfterSeconds: 10 })
           unknown = error
           log.warn({ err: error, stream, attempt }, 'an append has an unknown outcome; trying again with the same ids')
           await sleep(Math.random() * Math.min(100 * 2 ** attempt, 1_000))
@@ -242,6 +244,9 @@ function closeChannel(client: EventStoreDBClient): void {
 
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 const typeOf = (error: unknown): unknown => (error as { type?: unknown })?.type
+
+/** The log refuses writes until it can write again (RESOURCE_EXHAUSTED): none of these events was taken. */
+const isFull = (error: unknown): boolean => (error as { code?: unknown })?.code === 8 && /cannot be written/.test((error as Error).message)
 
 /** The server's clear no. Everything else (timeouts, lost connections, an answer that cannot be read) leaves the outcome unknown. */
 const isAnswer = (error: unknown): boolean => {

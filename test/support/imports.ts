@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Import } from '../../schema/import.ts'
+
 /** What the service of test/support/api.ts takes; that one is not imported, for scripts that are no tests. */
 const adminKey = 'a-key-for-tests-0123456789'
 

@@ -30,6 +30,8 @@ export const emails = projection({
       'emailId',
       {
         emailId: 'uuid',
+        /** Seals the mail and its blobs. */
+        keyId: 'uuid',
         sent: 'boolean',
         at: 'instant',
         date: 'instant',
@@ -47,6 +49,7 @@ export const emails = projection({
       },
       'at, email_id',
       'has_attachments, at, email_id',
+      'key_id',
     ),
     // The texts are apart, so that lists need not read over them.
     emailTexts: computing(
@@ -132,6 +135,7 @@ function writesOf(email: Email, sent: boolean, event: RecordedEvent): RowWrite[]
     ...(event.revision > 0 ? removalOf(emailId) : []),
     tables.emails.put({
       emailId,
+      keyId: event.meta.key,
       sent,
       at,
       date,

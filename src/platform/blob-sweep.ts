@@ -26,7 +26,7 @@ type Sweep = {
   /** Younger ones are spared. At least 24 hours, which is also what it is unless given. */
   readonly olderThanMs?: number
   readonly now: Date
-  /** Ends the sweep between two batches. */
+  /** Ends the sweep between two contents. */
   readonly signal?: AbortSignal
 }
 
@@ -49,6 +49,7 @@ export async function sweep({ blobs, isReferenced, olderThanMs = 2 * FRESH_MS, n
     const answers = await isReferenced(contents.map(([{ keyId, name }]) => ({ keyId, name })))
     if (answers.length !== contents.length) throw new Error('There has to be one answer for each content.')
     for (const [index, copies] of contents.entries()) {
+      if (signal?.aborted) break
       const newest = copies.at(-1)!
       const isKept = answers[index] !== false || newest.storedAt > limit
       const old = copies.filter((copy) => copy.storedAt <= limit && !(isKept && copy === newest))

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino'
-import { channelOf } from './checkpoint.ts'
+import { channelOf, readCheckpoint } from './checkpoint.ts'
 import { type Database, type Pool, sql } from './database.ts'
+import { comparePositions, type Position } from './position.ts'
 import { type Projection, snake, type Table } from './projection.ts'
+import { Unavailable } from './refusal.ts'
 import { tablesByName } from './rows.ts'
 import { raw, sqlTypes } from './table-store.ts'
 
@@ -47,6 +49,29 @@ export async function createTables(pool: Pool, projections: readonly Projection[
 const begunAnew = sql.fragment`, commit_position = 0, prepare_position = 0,
   complete_commit = case when (complete_commit, complete_prepare) < (commit_position, prepare_position) then commit_position else complete_commit end,
   complete_prepare = case when (complete_commit, complete_prepare) < (commit_position, prepare_position) then prepare_position else complete_prepare end`
+
+/**
+ * Asks the tables what only those may be asked that hold all that the log said up to `position`: whether there is something that nobody refers to.
+ * Meanwhile nobody can empty them: who would (`createTables`) waits for the checkpoint's row. Whoever fills them does not, since a move of the
+ * checkpoint changes no key.
+ * @throws Unavailable when they are behind, are being built anew, or are another version's
+ */
+export const askComplete = <T>(
+  pool: Pool,
+  projections: readonly Projection[],
+  position: Position,
+  ask: (db: Database) => Promise<T>,
+  checkpoint = 'live',
+): Promise<T> =>
+  pool.transaction(async (db) => {
+    const rows = await db.rows(sql.unsafe`
+      select from smartcrm.checkpoints where name = ${checkpoint} and tables @> ${sql.array(tableNames(projections), 'text')} for key share`)
+    const found = rows.length > 0 && (await readCheckpoint(db, checkpoint))
+    if (!found) throw new Unavailable('The read tables are not there, or are those of another version of SmartCRM.')
+    if (comparePositions(found.position, found.completeAt) < 0) throw new Unavailable('The read tables are being built anew.')
+    if (comparePositions(found.position, position) < 0) throw new Unavailable('The read tables are behind the log.')
+    return ask(db)
+  })
 
 async function missingTables(db: Database, tables: readonly Table[]): Promise<Table[]> {
   const there = await db.rows<{ name: string }>(sql.unsafe`select tablename as name from pg_tables where schemaname = 'read'`)

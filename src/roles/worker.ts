@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { startSweeping } from '../blob-care.ts'
 import type { Config } from '../config.ts'
 import { dispatch } from '../contacts/upsert.ts'
 import { migrate } from '../platform/database.ts'
@@ -34,11 +35,12 @@ export async function run(config: Config, log: Logger): Promise<Running> {
       decode: codec.decode,
     })
     const tables = reactorNames(reactors)
+    const sweeping = startSweeping(services, log)
     const lease = reactors.length > 0 ? holdLease({ pool, log, owner: randomUUID(), tables, checkpoint: REACTORS }, reacting.lead) : null
     return {
       async close() {
         heartbeat.close()
-        await Promise.all([worker.close(graceMs()), lease?.close()])
+        await Promise.all([worker.close(graceMs()), lease?.close(), sweeping.close()])
         await services.close()
       },
     }

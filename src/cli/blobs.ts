@@ -1,0 +1,83 @@
+import type { Command, CommanderError } from 'commander'
+import type { BadBlob, BlobsReport } from '../blob-care.ts'
+import type { Config } from '../config.ts'
+import { Fault } from '../platform/fault.ts'
+import type { Services } from '../services.ts'
+
+type Told = { line: string; data: object; bad?: readonly BadBlob[] }
+
+/** Exit codes: done and sound; a blob is missing or damaged; the call was wrong or cannot be carried out now. */
+const EXIT = { done: 0, damaged: 1, wrongCall: 2 }
+
+/** Adds `blobs verify` and `blobs sweep`. They work on the servers themselves, as a role does, not over HTTP. */
+export function blobCommands(program: Command, config: () => Config): void {
+  const asExitCode = (error: CommanderError) => process.exit(error.exitCode === 0 ? EXIT.done : EXIT.wrongCall)
+  const blobs = program.command('blobs').description('mails and attachments as they are stored').exitOverride(asExitCode)
+  const add = (name: string, description: string, carryOut: (services: Services) => Promise<Told>) =>
+    blobs
+      .command(name)
+      .description(description)
+      .option('--json', 'print the outcome as JSON, and nothing else')
+      .exitOverride(asExitCode)
+      .action(async ({ json = false }: { json?: boolean }) => {
+        process.exitCode = await tell(json, () => withServices(config(), carryOut))
+      })
+  add('verify', 'read every blob that is referred to, and name each that is missing or damaged', verify)
+  add('sweep', 'remove what neither a mail nor an import refers to, when it is a day old; the worker does it once a day', sweep)
+}
+
+async function verify(services: Services): Promise<Told> {
+  const { verifyReferenced } = await import('../blob-care.ts')
+  const { bad, ...counts } = await verifyReferenced(services)
+  return { line: `${counted(counts)}: ${bad.length === 0 ? 'all are sound' : `${bad.length} missing or damaged`}.`, data: counts, bad }
+}
+
+const counted = ({ checked, sizeBytes, erased }: Omit<BlobsReport, 'bad'>) =>
+  `Read ${count(checked)} (${(sizeBytes / 1_000_000).toFixed(1)} MB)${erased > 0 ? `, and passed over ${erased} that were erased` : ''}`
+
+async function sweep(services: Services): Promise<Told> {
+  const { sweepBlobs } = await import('../blob-care.ts')
+  const report = await sweepBlobs(services)
+  const { seen, referenced, young, removed } = report
+  return { line: `Of ${count(seen)}, ${referenced} are referred to, ${young} are too young, ${removed} were removed.`, data: report }
+}
+
+/** Carries out and prints; gives the exit code. */
+async function tell(json: boolean, carryOut: () => Promise<Told>): Promise<number> {
+  const { Unavailable } = await import('../platform/refusal.ts')
+  try {
+    const { line, data, bad = [] } = await carryOut()
+    const lines = bad.map(({ keyId, sha256, of, what }) => `${of}: the blob ${sha256} of key ${keyId}: ${what}`)
+    console.log(json ? JSON.stringify({ ...data, bad }, null, 2) : [...lines, line].join('\n'))
+    return bad.length > 0 ? EXIT.damaged : EXIT.done
+  } catch (error) {
+    const isTold = error instanceof Fault || error instanceof Unavailable
+    if (!isTold) throw error
+    if (json) console.log(JSON.stringify({ error: error.message }, null, 2))
+    else console.error(error.message)
+    return EXIT.wrongCall
+  }
+}
+
+async function withServices<T>(config: Config, work: (services: Services) => Promise<T>): Promise<T> {
+  const { databaseUrl, eventStoreUrl, dataFolder } = config
+  if (!databaseUrl || !eventStoreUrl) {
+    throw new Fault(
+      'Set EVENTSTORE_URL and DATABASE_URL. Where `smartcrm start` runs its own servers, give it the settings EVENTSTORE_PORT and POSTGRES_PORT: ' +
+        'these are then esdb://127.0.0.1:EVENTSTORE_PORT?tls=false and ' +
+        `postgres://postgres:PASSWORD@127.0.0.1:POSTGRES_PORT/smartcrm, with the password in ${dataFolder}/postgres/password.`,
+    )
+  }
+  const [{ openServices }, { createLogger }] = await Promise.all([import('../services.ts'), import('../platform/log.ts')])
+  const services = await openServices({ ...config, databaseUrl, eventStoreUrl }, createLogger('silent', 'blobs')).catch((cause) => {
+    if (cause instanceof Fault) throw cause
+    throw new Fault(`The vault cannot be opened (${cause.message || cause.code}): is DATABASE_URL that of a running SmartCRM?`, { cause })
+  })
+  try {
+    return await work(services)
+  } finally {
+    await services.close()
+  }
+}
+
+const count = (blobs: number) => `${blobs.toLocaleString('en')} blob${blobs === 1 ? '' : 's'}`

@@ -6,7 +6,7 @@ import { type SweepReport, sweep } from './platform/blob-sweep.ts'
 import type { BlobId } from './platform/blobs.ts'
 import type { Database } from './platform/database.ts'
 import type { Logger } from './platform/log.ts'
-import { askComplete } from './platform/read-tables.ts'
+import { askComplete, whileComplete } from './platform/read-tables.ts'
 import { Unavailable } from './platform/refusal.ts'
 import type { Services } from './services.ts'
 
@@ -32,7 +32,7 @@ async function completeTables({ pool, store }: Needs, { patienceMs = PATIENCE_MS
   for (const latest = performance.now() + patienceMs; ; ) {
     try {
       await askComplete(pool, projections, end, async () => {})
-      return { rows: (query) => askComplete(pool, projections, end, (db) => db.rows(query)) }
+      return whileComplete(pool, projections, end)
     } catch (error) {
       if (!(error instanceof Unavailable) || performance.now() > latest) throw error
     }

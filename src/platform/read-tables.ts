@@ -73,6 +73,11 @@ export const askComplete = <T>(
     return ask(db)
   })
 
+/** The tables, of which every query by itself is asked like that. */
+export const whileComplete = (pool: Pool, projections: readonly Projection[], position: Position): Database => ({
+  rows: (query) => askComplete(pool, projections, position, (db) => db.rows(query)),
+})
+
 async function missingTables(db: Database, tables: readonly Table[]): Promise<Table[]> {
   const there = await db.rows<{ name: string }>(sql.unsafe`select tablename as name from pg_tables where schemaname = 'read'`)
   return tables.filter((table) => !there.some(({ name }) => name === table.name))

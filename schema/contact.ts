@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { Method } from './contact-events.ts'
-import { Id, Instant } from './shared.ts'
+import { Id, Instant, nullable } from './shared.ts'
 
 /** What the API answers about contacts. The examples end up in the OpenAPI document. */
 const exampleMethods = [
@@ -21,8 +21,6 @@ export const ContactMethod = Type.Object(Method.properties, {
     '`normalized` is the form that e-mail addresses are compared in; `raw` is a phone number as it was written.',
   examples: exampleMethods,
 })
-
-const nullable = <S extends ReturnType<typeof Type.String>>(schema: S) => Type.Union([schema, Type.Null()])
 
 const exampleContact = {
   id: '6f1c1a52-7d0e-4a8b-9c38-0d7a5c2b9e11',

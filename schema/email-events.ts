@@ -1,9 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { type EventOf, events, personal } from './define.ts'
 import { Attachment, BlobReference, Party, PolicyHeaders } from './email.ts'
-import { Id, Instant } from './shared.ts'
-
-const nullable = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) => Type.Union([schema, Type.Null()])
+import { Id, Instant, nullable } from './shared.ts'
 
 // Stored for ever: a field may be added as optional, never renamed or retyped.
 const email = {

@@ -1,10 +1,8 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { Attachment, Party, PolicyHeaders } from './email.ts'
-import { Id, Instant } from './shared.ts'
+import { Id, Instant, nullable } from './shared.ts'
 
 /** What the API answers about mails and threads. The examples end up in the OpenAPI document. */
-const nullable = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) => Type.Union([schema, Type.Null()])
-
 export const EmailParty = Type.Object(
   {
     ...Party.properties,

@@ -1,8 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { ImportCounts, ImportKind, ImportOutcome } from './import-events.ts'
-import { Id, Instant } from './shared.ts'
-
-const nullable = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) => Type.Union([schema, Type.Null()])
+import { Id, Instant, nullable } from './shared.ts'
 
 /** The reactor that begins imports. By this name it is known which job an import has. */
 export const IMPORT_REACTOR = 'import-on-started'

@@ -1,7 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { Id, Instant } from './shared.ts'
-
-const nullable = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) => Type.Union([schema, Type.Null()])
+import { Id, Instant, nullable } from './shared.ts'
 
 export const JobState = Type.Union(
   ['waiting', 'running', 'retrying', 'done', 'failed', 'cancelled'].map((state) => Type.Literal(state)),

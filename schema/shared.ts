@@ -14,3 +14,6 @@ export const PositionText = Type.String({ pattern: '^[0-9]{1,19}\\.[0-9]{1,19}$'
 
 /** Text that has something to read in it. */
 export const line = (maxLength: number, examples: string[] = []) => Type.String({ minLength: 1, maxLength, pattern: '\\S', examples })
+
+/** The value, or null where there is none. */
+export const nullable = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) => Type.Union([schema, Type.Null()])

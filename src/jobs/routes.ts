@@ -46,11 +46,6 @@ export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
       await jobs.ready()
       const query = request.query as Static<typeof Filters>
       const page = await listJobs(pool, types, query as Parameters<typeof listJobs>[2])
-      if (page.nextCursor) {
-        const { searchParams } = new URL(request.url, 'http://localhost')
-        searchParams.set('cursor', page.nextCursor)
-        reply.header('link', `</v1/jobs?${searchParams}>; rel="next"`)
-      }
       return sendCacheable(request, reply, page)
     },
   })

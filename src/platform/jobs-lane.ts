@@ -3,9 +3,10 @@ import type { PgBoss } from 'pg-boss'
 import { JobAborted, type JobRun, type JobType } from './jobs.ts'
 import { type Failure, failureOf } from './jobs-failure.ts'
 import { type Envelope, type Jobs, onBehalfOf } from './jobs-queue.ts'
-import { storable, storableText, whole } from './jobs-storable.ts'
+import { storable, whole } from './jobs-storable.ts'
 import { type Attempt, type Claimed, claimInOrder, handBack, makeLast, type Progress, postpone, stillHeld } from './jobs-store.ts'
 import type { Logger } from './log.ts'
+import { storableText } from './values.ts'
 
 export type Claim = Attempt & {
   readonly data: Envelope

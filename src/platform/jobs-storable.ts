@@ -8,7 +8,5 @@ export const storable = (value: object): string =>
   // JSON.stringify writes lone surrogates as escapes, and whole pairs as they are.
   JSON.stringify(value).replaceAll(/\\(?:\\|u0000|ud[89a-f][0-9a-f]{2})/g, (match) => (match === '\\\\' ? match : '\ufffd'))
 
-export const storableText = (text: string): string => text.toWellFormed().replaceAll('\0', '\ufffd')
-
 /** A whole number that a bigint column takes. */
 export const whole = (number: number): number => (Number.isFinite(number) ? Math.round(Math.max(-(2 ** 52), Math.min(number, 2 ** 52))) : 0)

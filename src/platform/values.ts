@@ -56,7 +56,8 @@ function instant(value: unknown): string {
 }
 
 /** Postgres stores neither NUL nor half a surrogate pair; broken mails contain both. */
-const storableText = (text: string): string => text.toWellFormed().replaceAll('\0', '\uFFFD')
+/** Text that Postgres takes: NUL and half a surrogate pair become U+FFFD. */
+export const storableText = (text: string): string => text.toWellFormed().replaceAll('\0', '\uFFFD')
 
 function storableJson(value: unknown): Value {
   if (value === null || typeof value === 'boolean') return value

@@ -12,9 +12,6 @@ export const budgets = {
   contentId: 255,
 } as const
 
-/** Neither NUL nor half a surrogate pair, which Postgres cannot store. */
-export const clean = (text: string): string => text.toWellFormed().replaceAll('\0', '\uFFFD')
-
 export const jsonBytes = (value: unknown): number => Buffer.byteLength(JSON.stringify(value))
 
 /** The longest beginning of a text that takes no more than so many bytes as JSON, and no half character at its end. */

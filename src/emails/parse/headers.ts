@@ -1,7 +1,8 @@
 import { addressParser, decodeWords, type Header } from 'postal-mime'
 import type { Party, PolicyHeaders } from '../../../schema/email.ts'
 import { normalizeEmail } from '../../platform/email-address.ts'
-import { clean, jsonBytes } from './fit.ts'
+import { storableText } from '../../platform/values.ts'
+import { jsonBytes } from './fit.ts'
 
 /** The headers of a mail by name (in lower case), each with its values in the order in which they stand. */
 export type HeaderValues = ReadonlyMap<string, readonly string[]>
@@ -18,7 +19,7 @@ export function headerValues(headers: readonly Header[]): HeaderValues {
 
 /** One line: encoded words decoded (RFC 2047), space runs and controls a space. */
 export const oneLine = (text: string): string =>
-  clean(text)
+  storableText(text)
     .replace(/[\s\p{Cc}]+/gu, ' ')
     .trim()
 
@@ -70,7 +71,7 @@ export function messageIds(headers: HeaderValues, name: string): string[] {
   const text = (headers.get(name) ?? []).join(' ')
   const bracketed = text.match(/<[^<>]+>/g)?.map((id) => id.replace(/\([^()]*\)|\s+/g, ''))
   const found = bracketed ?? text.split(/[\s,;]+/).flatMap((word) => (/^[^<>@\s]+@[^<>@\s]+$/.test(word) ? [`<${word}>`] : []))
-  return [...new Set(found.map(clean))]
+  return [...new Set(found.map(storableText))]
 }
 
 /** The ids that fit: the first, which names the thread, and as many of the last as can be. */

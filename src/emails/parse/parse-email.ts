@@ -3,12 +3,13 @@ import type { Static } from '@sinclair/typebox'
 import type { Attachment, BlobReference } from '../../../schema/email.ts'
 import type { emailEvents } from '../../../schema/email-events.ts'
 import { uuidv5 } from '../../platform/uuid.ts'
+import { storableText } from '../../platform/values.ts'
 import { contentDigest, type EmailFacts, emailIdOf } from '../identity.ts'
 import { attachmentName } from './attachment-name.ts'
 import { type FoundAttachment, readBody } from './body.ts'
 import { parseMailDate } from './dates.ts'
 import type { Defect } from './defects.ts'
-import { budgets, clean, fitList, fitText } from './fit.ts'
+import { budgets, fitList, fitText } from './fit.ts'
 import { decodedHeader, fittingIds, type HeaderValues, headerValues, messageIds, oneLine, partiesOf, policyHeaders } from './headers.ts'
 import { safeHtml } from './html-text.ts'
 import { type Limits, MailRefused, tooManyAttachments } from './limits.ts'
@@ -73,12 +74,12 @@ export async function parseEmail(raw: Buffer, context: ParseContext): Promise<Pa
   const messageId = messageIds(headers, 'message-id')[0] ?? decodedHeader(headers, 'message-id')
   if (!messageId) defects.add('message-id-missing')
   const emailId = emailIdOf(factsOf({ messageId, subject, dateHeader: dates.dateHeader, from: people.from }, root), secret)
-  const text = clean(body.text)
+  const text = storableText(body.text)
     .replace(/^\s*\n/, '')
     .trimEnd()
   const own = ownText(text, defects)
   const safe = body.html === null ? null : safeHtml(body.html, defects)
-  const html = safe === null ? null : Buffer.from(clean(safe))
+  const html = safe === null ? null : Buffer.from(storableText(safe))
   const attachments = body.attachments.map((attachment, index) => describe(attachment, index, emailId))
 
   const cut = (value: string, budgetBytes: number, defect: Defect): string => {
@@ -171,7 +172,7 @@ function describe({ name, type, disposition, contentId, content }: FoundAttachme
     type: type.slice(0, 127),
     ...reference(content),
     disposition,
-    ...(contentId !== undefined && { contentId: fitText(clean(contentId), budgets.contentId) }),
+    ...(contentId !== undefined && { contentId: fitText(storableText(contentId), budgets.contentId) }),
   }
 }
 

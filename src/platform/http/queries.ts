@@ -67,15 +67,15 @@ export function queryRoute(app: FastifyInstance, endpoint: QueryEndpoint, db: Da
       const found = await endpoint.run(db, { params: request.params as never, query: request.query as never })
       if (found === null) throw new Refused(`${path.split('/')[1]!.replace(/s$/, '')}-not-found`, 'There is nothing with this id.', 404)
       if (seen) reply.header('smartcrm-position', formatPosition(seen))
-      const next = nextLink(request, found)
-      if (next) reply.header('link', `<${next}>; rel="next"`)
       return sendCacheable(request, reply, found)
     },
   })
 }
 
-/** Sends an answer with its ETag, or 304 where the caller has it already. */
+/** Sends an answer with its ETag and the address of the page after it, or 304 where the caller has it already. */
 export function sendCacheable(request: FastifyRequest, reply: FastifyReply, found: unknown): FastifyReply {
+  const next = nextLink(request, found)
+  if (next) reply.header('link', `<${next}>; rel="next"`)
   const answer = JSON.stringify(found)
   const { revision } = found as { revision?: unknown }
   const etag = etagOf(answer, typeof revision === 'number' ? revision : undefined)

@@ -11,6 +11,7 @@ type Tables = Record<'emailParties' | 'addressOwners' | 'contactStates' | 'mailS
 export const refreshMailStatistics: Refresh<Tables> = {
   writes: ['mailStatistics'],
   from: ['emailParties', 'addressOwners', 'contactStates'],
+  anewFrom: ['contactStates'],
   async run(db, { emailParties, addressOwners, contactStates, mailStatistics }, touched) {
     const contactIds = column([...touched('addressOwners'), ...touched('contactStates')], 'contactId')
     const addresses = column(touched('emailParties'), 'address')

@@ -1,14 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { allBlobReferences, blobReferences, keyOwners } from '../projections/blob-references.ts'
-import { projections } from '../projections/index.ts'
+import { emails } from '../projections/emails.ts'
+import { imports } from '../projections/imports.ts'
 import { isReferencedBy, type Verification, verifyBlobs } from './platform/blob-references.ts'
 import { type SweepReport, sweep } from './platform/blob-sweep.ts'
 import type { BlobId } from './platform/blobs.ts'
 import type { Database } from './platform/database.ts'
 import type { Logger } from './platform/log.ts'
-import { askComplete, whileComplete } from './platform/read-tables.ts'
+import { askComplete, whileComplete } from './platform/projections/answers.ts'
 import { Unavailable } from './platform/refusal.ts'
 import type { Services } from './services.ts'
+
+/** Those that know of blobs. */
+const projections = [emails, imports]
 
 type Needs = Pick<Services, 'pool' | 'store' | 'vault' | 'blobs'>
 type Asking = {

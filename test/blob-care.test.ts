@@ -14,7 +14,8 @@ import { startImport } from '../src/import/import.ts'
 import { sql } from '../src/platform/database.ts'
 import { createLogger } from '../src/platform/log.ts'
 import { START } from '../src/platform/position.ts'
-import { askComplete, createTables } from '../src/platform/read-tables.ts'
+import { askComplete } from '../src/platform/projections/answers.ts'
+import { pause, resume } from '../src/platform/projections/states.ts'
 import { run as runProjector } from '../src/roles/projector.ts'
 import { filesIn } from './support/blobs.ts'
 import { recordingLog } from './support/recording-log.ts'
@@ -103,7 +104,7 @@ t.test('what nobody refers to goes when it is a day old; what a mail or an impor
   t.match(await verifyReferenced(services, { patienceMs }), { checked: 7, erased: 0, bad: [] })
 })
 
-t.test('nothing is swept while the tables are behind the log, or are being built anew', async (t) => {
+t.test('nothing is swept while the tables are behind the log, do not all follow it, or lack an event', async (t) => {
   await projector.close()
   const left = await orphan()
   const { keyId } = await storeMail('not yet in the tables')
@@ -114,47 +115,44 @@ t.test('nothing is swept while the tables are behind the log, or are being built
 
   projector = await runProjector(config, log)
   t.match(await sweepBlobs(services, { patienceMs }), { removed: 0, young: 1 })
-  await projector.close()
   const before = (await Array.fromAsync(blobs.list())).length
-  const anew = async () => {
-    await pool.rows(sql.unsafe`update smartcrm.checkpoints set tables = '{}' where name = 'live'`)
-    await createTables(pool, projections, log)
-  }
   // Between the first look and the first question.
-  const emptied = {
+  const paused = {
     ...blobs,
     async *list() {
-      await anew()
+      await pause(pool, 'emails')
       yield* blobs.list()
     },
   }
-  await t.rejects(sweepBlobs({ ...services, blobs: emptied }, { patienceMs: 0, now }), { name: 'Unavailable', message: /built anew/ })
-  await t.rejects(sweepBlobs(services, { patienceMs: 0, now }), { name: 'Unavailable', message: /built anew/ })
-  await pool.rows(sql.unsafe`update smartcrm.checkpoints set tables = '{}' where name = 'live'`)
-  await t.rejects(sweepBlobs(services, { patienceMs: 0, now }), { name: 'Unavailable', message: /another version/ })
+  await t.rejects(sweepBlobs({ ...services, blobs: paused }, { patienceMs: 0, now }), { name: 'Unavailable', message: /not all at work/ })
+  await t.rejects(sweepBlobs(services, { patienceMs: 0, now }), { name: 'Unavailable', message: /not all at work/ })
+  await resume(pool, 'emails')
+  t.match(await sweepBlobs(services, { patienceMs }), { removed: 0 })
+  await pool.rows(sql.unsafe`
+    insert into smartcrm.parked_events (projection, place, stream, revision, event_id, type, commit_position, prepare_position)
+    values ('emails', 'read', 'email-x', 0, gen_random_uuid(), 'EmailReceived', 1, 1)`)
+  await t.rejects(sweepBlobs(services, { patienceMs: 0, now }), { name: 'Unavailable', message: /replay them first/ })
+  await pool.rows(sql.unsafe`delete from smartcrm.parked_events`)
   t.equal((await Array.fromAsync(blobs.list())).length, before)
 
-  projector = await runProjector(config, log)
   t.match(await sweepBlobs(services, { patienceMs, now }), { seen: before, removed: 1 })
   t.equal(await stored(left), 0)
 })
 
-t.test('while they are asked, the tables cannot be emptied; they can be filled', async (t) => {
+t.test('while they are asked, no projection can be stopped or replaced', async (t) => {
   await storeMail('filled meanwhile')
-  await projector.close()
-  let emptying: Promise<unknown> | undefined
+  await sweepBlobs(services, { patienceMs })
+  let pausing: Promise<unknown> | undefined
   await askComplete(pool, projections, START, async (db) => {
-    await pool.rows(sql.unsafe`update smartcrm.checkpoints set tables = '{}', commit_position = commit_position where name = 'live'`)
-    let isEmptied = false
-    emptying = createTables(pool, projections, log).then(() => (isEmptied = true))
+    let isPaused = false
+    pausing = pause(pool, 'emails').then(() => (isPaused = true))
     const waits = sql.unsafe`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
-    while (!isEmptied && (await pool.rows(waits)).length === 0) await delay(10)
-    t.equal(isEmptied, false)
+    while (!isPaused && (await pool.rows(waits)).length === 0) await delay(10)
+    t.equal(isPaused, false)
     t.ok((await Array.fromAsync(allBlobReferences(db))).length > 0)
   })
-  await emptying
-  t.equal((await Array.fromAsync(allBlobReferences(pool))).length, 0)
-  projector = await runProjector(config, log)
+  await pausing
+  await resume(pool, 'emails')
   t.match(await sweepBlobs(services, { patienceMs }), { seen: 13, referenced: 13 })
 })
 

@@ -9,45 +9,54 @@ export class Fenced extends Error {
   }
 }
 
-/** The channel on which every move of a checkpoint is told: `<commit>.<prepare>`. Those that are not live have one of their own, lest theirs be taken for it. */
-export const channelOf = (checkpoint: string): string => (checkpoint === 'live' ? 'smartcrm_position' : `smartcrm_position_${checkpoint}`)
+/** The position that all live tables share. */
+export const LIVE = 'live'
+
+/** The channel on which every move of the live position is told: `<commit>.<prepare>`, or nothing where it has to be read anew. */
+export const POSITION_CHANNEL = 'smartcrm_position'
 
 /**
- * How long a transaction that moves the checkpoint may sit idle between two statements, in milliseconds. A frozen process would otherwise keep the
+ * How long a transaction that moves a checkpoint may sit idle between two statements, in milliseconds. A frozen process would otherwise keep the
  * row locked, and nobody could take over. The server's clock counts, so it works while this process does not.
  */
 const IDLE_MS = 5_000
+/** To be selected in a transaction. */
+export const boundIdle = (idleMs = IDLE_MS) => sql.fragment`set_config('idle_in_transaction_session_timeout', ${String(idleMs)}, true)`
 
-type Row = { commit: string; prepare: string; epoch: number }
-type WatchedRow = Row & { completeCommit: string; completePrepare: string }
-const toPosition = ({ commit, prepare }: Pick<Row, 'commit' | 'prepare'>): Position => ({
-  commit: BigInt(commit),
-  prepare: BigInt(prepare),
-})
+/** Time constant of the measured speed, in seconds. */
+export const SPEED_SECONDS = 10
 
 /** Positions are read as text: they may grow past what a JavaScript number holds. */
-const selected = sql.fragment`commit_position::text as commit, prepare_position::text as prepare, epoch`
+export const selectPosition = sql.fragment`commit_position::text as commit, prepare_position::text as prepare`
+export type PositionRow = { commit: string; prepare: string }
+export const toPosition = ({ commit, prepare }: PositionRow): Position => ({ commit: BigInt(commit), prepare: BigInt(prepare) })
 
-export type Checkpoint = {
-  readonly position: Position
-  readonly epoch: number
-  /** Tables that are being built anew lack what they had before until they are here. */
-  readonly completeAt: Position
-}
+export type Checkpoint = { readonly position: Position; readonly epoch: number; readonly parkedVersion: number }
 
 /** @returns null when there is no such checkpoint */
 export async function readCheckpoint(db: Database, name: string): Promise<Checkpoint | null> {
-  const [row] = await db.rows<WatchedRow>(sql.unsafe`
-    select ${selected}, complete_commit::text as "completeCommit", complete_prepare::text as "completePrepare"
-    from smartcrm.checkpoints where name = ${name}`)
-  if (!row) return null
-  const completeAt = toPosition({ commit: row.completeCommit, prepare: row.completePrepare })
-  return { position: toPosition(row), epoch: row.epoch, completeAt }
+  return read(db, name, sql.fragment``)
 }
+
+/** The same, locked until the transaction ends: nobody moves it meanwhile. */
+export async function lockCheckpoint(db: Database, name: string): Promise<Checkpoint | null> {
+  await db.rows(sql.unsafe`select ${boundIdle()}`)
+  return read(db, name, sql.fragment`for update`)
+}
+
+async function read(db: Database, name: string, locking: typeof selectPosition): Promise<Checkpoint | null> {
+  const [row] = await db.rows<PositionRow & Omit<Checkpoint, 'position'>>(sql.unsafe`
+    select ${selectPosition}, epoch, parked_version as "parkedVersion" from smartcrm.checkpoints where name = ${name} ${locking}`)
+  return row ? { position: toPosition(row), epoch: row.epoch, parkedVersion: row.parkedVersion } : null
+}
+
+/** What a move tells of the checkpoint. */
+export type Moved = Pick<Checkpoint, 'parkedVersion'>
 
 /**
  * Moves the checkpoint, as the first statement of the transaction that writes the rows: its row is locked until then, so of two projectors that both
  * believe to lead, one waits here and then finds that the position or the epoch is no longer what it was. Tells the listeners when it commits.
+ * @param events how many were handled on the way
  * @throws Fenced when the checkpoint is not at `from` in this epoch
  */
 export async function moveCheckpoint(
@@ -56,20 +65,31 @@ export async function moveCheckpoint(
   epoch: number,
   from: Position,
   to: Position,
+  events = 0,
   idleMs = IDLE_MS,
-): Promise<void> {
+): Promise<Moved> {
+  const told = name === LIVE ? sql.fragment`, pg_notify(${POSITION_CHANNEL}, ${formatPosition(to)})` : sql.fragment``
   const move: Query = {
     ...sql.unsafe`
-      update smartcrm.checkpoints set commit_position = ${to.commit}, prepare_position = ${to.prepare}
+      update smartcrm.checkpoints set commit_position = ${to.commit}, prepare_position = ${to.prepare}, events = events + ${events}, trouble = null,
+        speed = speed * exp(least(extract(epoch from moved_at - clock_timestamp()), 0)::float8 / ${SPEED_SECONDS}) + ${events / SPEED_SECONDS}::float8,
+        moved_at = clock_timestamp()
       where name = ${name} and epoch = ${epoch} and commit_position = ${from.commit} and prepare_position = ${from.prepare}
-      returning set_config('idle_in_transaction_session_timeout', ${String(idleMs)}, true), pg_notify(${channelOf(name)}, ${formatPosition(to)})`,
-    name: 'checkpoint-move',
+      returning parked_version as "parkedVersion", ${boundIdle(idleMs)} ${told}`,
+    name: name === LIVE ? 'checkpoint-move-live' : 'checkpoint-move',
   }
-  if ((await db.rows(move)).length === 0) throw new Fenced()
+  const [moved] = await db.rows<Moved>(move)
+  if (!moved) throw new Fenced()
+  return moved
 }
 
-/** Whether a projector holds the lease at this moment, by Postgres's clock. */
-export async function isLed(db: Database, name = 'live'): Promise<boolean> {
+/** Says why the checkpoint does not move, for whoever looks after it; the next move takes it back. */
+export async function tellTrouble(db: Database, name: string, epoch: number, trouble: string): Promise<void> {
+  await db.rows(sql.unsafe`update smartcrm.checkpoints set trouble = ${trouble} where name = ${name} and epoch = ${epoch}`)
+}
+
+/** Whether somebody holds the lease at this moment, by Postgres's clock. */
+export async function isLed(db: Database, name = LIVE): Promise<boolean> {
   const rows = await db.rows(
     sql.unsafe`select from smartcrm.checkpoints where name = ${name} and owner is not null and lease_until > clock_timestamp()`,
   )

@@ -173,7 +173,7 @@ function unsealPersonal(event: StoredEvent, key: Buffer): unknown {
 
 /** Other applications may share the log. With all of these fields it is an event of ours, whatever its type says. */
 const OURS = ['v', 'at', 'actor', 'commandId', 'request', '$correlationId', '$causationId', 'key', 'prev', 'hash'] as const
-const isOurs = (metadata: unknown): boolean =>
+export const isOurs = (metadata: unknown): boolean =>
   typeof metadata === 'object' && metadata !== null && OURS.every((field) => Object.hasOwn(metadata, field))
 
 function checkHash(event: StoredEvent): void {

@@ -52,6 +52,8 @@ export type EventStore = {
   readAll(after: Position | null, limit: number): Promise<StoredEvent[]>
   /** The position of the newest event of the whole log; null when there is none. @throws Unavailable */
   end(): Promise<Position | null>
+  /** The position of the newest event that is not the server's own, and so of the last that a subscription gives; null when there is none. @throws Unavailable */
+  tail(): Promise<Position | null>
   /** Every event but the server's own after a position, for ever: it subscribes again by itself until the signal aborts. */
   subscribe(options: { after: Position | null; signal: AbortSignal }): AsyncIterable<StoredEvent>
   /** Keeps only the newest events of a stream. */
@@ -62,6 +64,7 @@ export type EventStore = {
 const TRY_MS = 3_000
 const TIMEOUT_MS = 8_000
 const READ_TRIES = 3
+const TAIL_PAGE = 100
 
 /**
  * @param url `esdb://…`; connecting happens on first use, so this never fails for a server that is away
@@ -209,6 +212,15 @@ export function openEventStore(url: string, log: Logger, silenceMs?: number): Ev
       call('read', async (client) => {
         const [last] = await read(client.readAll({ direction: BACKWARDS, fromPosition: END, maxCount: 1, deadline }))
         return last?.position ?? null
+      }),
+    tail: () =>
+      call('read', async (client) => {
+        for (let fromPosition: Position | typeof END = END; ; ) {
+          const page = await read(client.readAll({ direction: BACKWARDS, fromPosition, maxCount: TAIL_PAGE, deadline }))
+          const ours = page.find(({ type }) => !type.startsWith('$'))
+          if (ours || page.length < TAIL_PAGE) return ours?.position ?? null
+          fromPosition = page.at(-1)!.position
+        }
       }),
     subscribe: ({ after, signal }) => subscription(connect(), after, signal, log, silenceMs),
     keepNewest: (stream, count) =>

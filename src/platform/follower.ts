@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { Fenced, moveCheckpoint, readCheckpoint } from './checkpoint.ts'
+import { Fenced, type Moved, moveCheckpoint, readCheckpoint, tellTrouble } from './checkpoint.ts'
 import type { Database, Pool } from './database.ts'
 import type { RecordedEvent, StoredEvent } from './event.ts'
 import { gather, type Limits } from './gather.ts'
@@ -15,14 +15,20 @@ export type FollowerOptions<Work> = {
   /** Every event after a position (null: from the first), in order, until the signal aborts. */
   subscribe(after: Position | null, signal: AbortSignal): AsyncIterable<StoredEvent>
   readonly decode: Decode
-  /** The types that mean something here; others are passed over undecoded. Left out: all are decoded. */
-  readonly types?: ReadonlySet<string>
+  /** Whether a type may mean something here; events of others are passed over undecoded. Left out: all are decoded. */
+  concerns?(type: string): boolean
   /** What has to be known first; asked for in every term, and after every failure. */
-  prepare?(): Promise<void>
+  prepare?(term: Term): Promise<void>
   /** What an event means. What it throws is taken for a fault of the event. */
   interpret(event: RecordedEvent): readonly Work[]
   /** Carries that out for a whole batch, in the transaction in which the checkpoint moves. */
-  apply(db: Database, work: readonly Work[]): Promise<void>
+  apply(db: Database, work: readonly Work[], moved: Moved): Promise<void>
+  /** The same for one event whose work Postgres refuses (`fault`), should something be left to do but to halt. What it throws halts. */
+  applyRefused?(db: Database, work: readonly Work[], moved: Moved, fault: unknown): Promise<void>
+  /** Asked after every batch, and before the first: whether this has come as far as it is to come. Left out: it goes on for ever. */
+  isThere?(position: Position): boolean
+  /** Waited for after every batch. @param tookMs how long that took */
+  pace?(tookMs: number): Promise<void>
   /** What it is applied to, in words. */
   readonly target: string
   readonly checkpoint: string
@@ -45,7 +51,8 @@ export type FollowerHealth = {
 
 export type Follower = {
   /**
-   * Follows the log from the checkpoint on, until the term's signal aborts. What may pass (Postgres or the keys away) is tried again for ever.
+   * Follows the log from the checkpoint on, until the term's signal aborts or it is where it is to come. What may pass (Postgres or the keys away) is
+   * tried again for ever.
    * @throws Fenced when another owner took over; Unapplicable at an event that cannot be applied, when everything before it has been
    */
   lead(term: Term): Promise<void>
@@ -65,21 +72,30 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
     const to = batch.at(-1)!.event.position
     const work = batch.flatMap(({ work }) => work)
     try {
-      await pool.transaction(async (db) => {
-        await moveCheckpoint(db, checkpoint, epoch, from, to)
-        await apply(db, work)
-      })
+      await pool.transaction(async (db) => apply(db, work, await moveCheckpoint(db, checkpoint, epoch, from, to, batch.length)))
     } catch (error) {
       if (!isFaultOfData(error)) throw error
-      if (batch.length === 1) throw new Unapplicable(batch[0]!.event, target, error)
-      // Halving finds which of the events it is, and applies those before it.
-      const half = Math.ceil(batch.length / 2)
-      return commit(epoch, await commit(epoch, from, batch.slice(0, half)), batch.slice(half))
+      if (batch.length === 1) await commitRefused(epoch, from, batch[0]!, error)
+      else {
+        // Halving finds which of the events it is, and applies those before it.
+        const half = Math.ceil(batch.length / 2)
+        return commit(epoch, await commit(epoch, from, batch.slice(0, half)), batch.slice(half))
+      }
     }
     const { events, batches } = health
     health = { ...health, state: 'leading', reason: null, position: to, events: events + batch.length, batches: batches + 1 }
     for (const { event, known } of batch) if (!known) passOver(event)
     return to
+  }
+
+  const commitRefused = async (epoch: number, from: Position, { event, work }: Step<Work>, fault: unknown) => {
+    const { applyRefused } = options
+    if (!applyRefused) throw new Unapplicable(event, target, fault)
+    await pool
+      .transaction(async (db) => applyRefused(db, work, await moveCheckpoint(db, checkpoint, epoch, from, event.position, 1), fault))
+      .catch((error) => {
+        throw isFaultOfData(error) ? new Unapplicable(event, target, error) : error
+      })
   }
 
   const passOver = ({ type, stream, revision }: StoredEvent) => {
@@ -88,22 +104,30 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
     if (count === 1) log.warn({ type, stream, revision }, 'passed over an event of a type that this version does not know')
   }
 
-  const follow = async ({ epoch, signal }: Term) => {
+  /** @returns whether it has come as far as it is to come */
+  const follow = async (term: Term): Promise<boolean> => {
+    const { epoch, signal } = term
+    await options.prepare?.(term)
     const stored = await readCheckpoint(pool, checkpoint)
     if (stored?.epoch !== epoch) throw new Fenced()
-    await options.prepare?.()
     let position = stored.position
+    const isThere = () => options.isThere?.(position) ?? false
+    if (isThere()) return true
     const leaving = new AbortController()
     const events = subscribe(comparePositions(position, START) === 0 ? null : position, AbortSignal.any([signal, leaving.signal]))
     try {
       for await (const batch of gather(steps(gather(events, sizeOf, limits)), ({ sizeBytes }) => sizeBytes, limits)) {
-        if (signal.aborted) return
+        if (signal.aborted) return false
         const faulty = firstFaulty(batch, position)
         const sound = batch.slice(0, faulty?.index)
+        const began = performance.now()
         if (sound.length > 0) position = await commit(epoch, position, sound)
         if (faulty) throw new Unapplicable(batch[faulty.index]!.event, target, faulty.fault)
+        if (isThere()) return true
+        await options.pace?.(performance.now() - began)
       }
       if (!signal.aborted) throw new Error('the subscription ended')
+      return false
     } finally {
       leaving.abort()
     }
@@ -115,10 +139,11 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
     while (!term.signal.aborted) {
       const { batches } = health
       try {
-        await follow(term)
+        if (await follow(term)) return
       } catch (error) {
         if (error instanceof Unapplicable || error instanceof Fenced) throw error
         if (term.signal.aborted) return
+        await tell(term, error as Error)
         failures = health.batches > batches ? 1 : failures + 1
         health = { ...health, state: 'retrying', reason: (error as Error).message }
         log.warn({ err: error, failures }, `${target} cannot be brought up to date now; trying again from the stored position`)
@@ -128,6 +153,8 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
     }
   }
 
+  const tell = ({ epoch }: Term, { message }: Error) => tellTrouble(pool, checkpoint, epoch, message).catch(() => {})
+
   return {
     health: () => health,
     async lead(term) {
@@ -136,6 +163,7 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
         health = { ...health, state: 'standing-by', reason: null }
       } catch (error) {
         const isHalted = error instanceof Unapplicable
+        if (isHalted) await tell(term, error)
         health = { ...health, state: isHalted ? 'halted' : 'standing-by', reason: isHalted ? error.message : null }
         throw error
       }

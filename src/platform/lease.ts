@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Checkpoint, Fenced } from './checkpoint.ts'
+import type { FragmentSqlToken } from 'slonik'
+import { type Checkpoint, Fenced, LIVE } from './checkpoint.ts'
 import { type Pool, sql } from './database.ts'
 import type { Logger } from './log.ts'
 
@@ -11,6 +12,8 @@ export type Term = {
 }
 
 export type Lease = {
+  /** Looks now whether it is free, or still held, instead of when it is time to. */
+  poke(): void
   /** Lets the leader finish what it is at, and gives the lease to whoever wants it. */
   close(): Promise<void>
 }
@@ -20,8 +23,8 @@ export type LeaseOptions = {
   readonly log: Logger
   /** This process. */
   readonly owner: string
-  /** The tables that it would write: where the checkpoint speaks for others, it never leads. */
-  readonly tables: readonly string[]
+  /** A condition on the row of smartcrm.checkpoints (`c`) beside its being free: where it does not hold, this process must not lead. */
+  readonly when?: FragmentSqlToken
   readonly checkpoint?: string
   /** How long after its last renewal a lease is void. */
   readonly leaseMs?: number
@@ -36,8 +39,9 @@ export type LeaseOptions = {
  * @param lead works until the term's signal aborts. Should it throw Fenced, this stands by again; after anything else this process leads no more
  */
 export function holdLease(options: LeaseOptions, lead: (term: Term) => Promise<void>): Lease {
-  const { pool, log, owner, tables, checkpoint = 'live', leaseMs = 15_000, renewMs = 5_000, retryMs = 2_000 } = options
+  const { pool, log, owner, when = sql.fragment`true`, checkpoint = LIVE, leaseMs = 15_000, renewMs = 5_000, retryMs = 2_000 } = options
   const closing = new AbortController()
+  let poked = new AbortController()
   const pause = (ms: number, signal: AbortSignal) => delay(ms, undefined, { signal }).catch(() => {})
   const until = sql.fragment`clock_timestamp() + ${leaseMs} * interval '1 millisecond'`
 
@@ -46,9 +50,8 @@ export function holdLease(options: LeaseOptions, lead: (term: Term) => Promise<v
     const [row] = await pool.rows<Pick<Checkpoint, 'epoch'>>(sql.unsafe`
       update smartcrm.checkpoints set owner = ${owner}, epoch = epoch + 1, lease_until = ${until}
       where name = (
-        select name from smartcrm.checkpoints
-        where name = ${checkpoint} and tables = ${sql.array([...tables], 'text')}
-          and (owner is null or owner = ${owner} or lease_until < clock_timestamp())
+        select c.name from smartcrm.checkpoints c
+        where c.name = ${checkpoint} and (c.owner is null or c.owner = ${owner} or c.lease_until < clock_timestamp()) and ${when}
         for update skip locked)
       returning epoch`)
     return row?.epoch ?? null
@@ -63,8 +66,9 @@ export function holdLease(options: LeaseOptions, lead: (term: Term) => Promise<v
 
   const keepRenewing = async (epoch: number, term: AbortController) => {
     for (;;) {
-      await pause(renewMs, term.signal)
+      await pause(renewMs, AbortSignal.any([term.signal, poked.signal]))
       if (term.signal.aborted) return
+      poked = new AbortController()
       const rows = await renew(epoch).catch((err) => log.warn({ err, epoch }, 'the lease could not be renewed; trying again'))
       if (rows?.length === 0) term.abort(new Fenced())
     }
@@ -98,7 +102,8 @@ export function holdLease(options: LeaseOptions, lead: (term: Term) => Promise<v
         if (!isAway) log.warn({ err }, 'the lease cannot be asked for; trying again')
         isAway = true
       }
-      await pause(retryMs * (0.75 + Math.random() / 4), closing.signal)
+      await pause(retryMs * (0.75 + Math.random() / 4), AbortSignal.any([closing.signal, poked.signal]))
+      poked = new AbortController()
     }
   }
 
@@ -118,6 +123,7 @@ export function holdLease(options: LeaseOptions, lead: (term: Term) => Promise<v
 
   const running = standBy()
   return {
+    poke: () => poked.abort(),
     async close() {
       closing.abort()
       await running

@@ -1,9 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Checkpoint, channelOf, readCheckpoint } from './checkpoint.ts'
+import { POSITION_CHANNEL } from './checkpoint.ts'
 import type { Pool } from './database.ts'
 import { listen } from './listener.ts'
 import type { Logger } from './log.ts'
 import { comparePositions, type Position, parsePosition, START } from './position.ts'
+import { type Answered, readAnswered } from './projections/answers.ts'
 
 export type PositionWatch = {
   /** How far the read tables are, as far as this process knows: never further than they are. */
@@ -13,8 +14,6 @@ export type PositionWatch = {
    * @returns false when they had not after `timeoutMs`, or the signal aborted; never later than that, whatever is away
    */
   waitFor(position: Position, timeoutMs: number, signal?: AbortSignal): Promise<boolean>
-  /** False while tables that are built anew still lack something that they had before. */
-  isComplete(): boolean
   /** Whether what `current` says can be trusted: the checkpoint was read, or heard of, in the last seconds. */
   healthy(): { readonly ok: boolean; readonly listening: boolean; readonly reason: string | null }
   /** Ends the waiting: all of them are answered with false. */
@@ -24,38 +23,45 @@ export type PositionWatch = {
 const STALE_MS = 5_000
 
 /**
- * Follows the position of the read tables: by one LISTEN connection, and by reading the checkpoint now and then, should that connection be broken
+ * Follows the position of the read tables, that of the one that is furthest behind: by one LISTEN connection, and by reading the checkpoint now and then, should that connection be broken
  * without anybody noticing.
  * @param pollMs how often it is read
  */
-export function watchPosition(pool: Pool, log: Logger, { checkpoint = 'live', pollMs = 1_000 } = {}): PositionWatch {
+export function watchPosition(pool: Pool, log: Logger, { pollMs = 1_000 } = {}): PositionWatch {
   const closing = new AbortController()
   const { signal } = closing
   const waiting = new Set<{ position: Position; end(isReached: boolean): void }>()
-  let known: Checkpoint = { position: START, epoch: -1, completeAt: START }
+  let known: Answered = { position: START, epoch: -1, isOne: false }
   let heard: number | null = null
   let reason: string | null = 'the position of the read tables has not been read yet'
   const pause = (ms: number) => delay(ms, undefined, { signal }).catch(() => {})
 
-  const learn = (checkpoint: Checkpoint) => {
+  const learn = (answered: Answered) => {
     heard = performance.now()
     reason = null
-    // Only a new epoch may begin again at the start (tables built anew); otherwise what is lower is an answer that was overtaken.
+    // Only in a new epoch may they go back (to tables that are kept); otherwise what is lower is an answer that was overtaken.
     const isNews =
-      checkpoint.epoch > known.epoch || (checkpoint.epoch === known.epoch && comparePositions(checkpoint.position, known.position) > 0)
-    if (!isNews) return
-    known = checkpoint
+      answered.epoch > known.epoch || (answered.epoch === known.epoch && comparePositions(answered.position, known.position) > 0)
+    if (!isNews) {
+      if (answered.epoch === known.epoch) known = { ...known, isOne: answered.isOne }
+      return
+    }
+    known = answered
     for (const wait of waiting) if (comparePositions(wait.position, known.position) <= 0) wait.end(true)
   }
 
   const read = async () => {
     try {
-      const stored = await readCheckpoint(pool, checkpoint)
-      if (stored) learn(stored)
-      else reason = 'there are no read tables yet'
+      learn(await readAnswered(pool))
     } catch (error) {
       if (!signal.aborted) reason = `the position of the read tables cannot be read: ${(error as Error).message}`
     }
+  }
+
+  /** Until that is done, what is told of the live position says nothing of the others. */
+  const readAnew = () => {
+    known = { ...known, isOne: false }
+    void read()
   }
 
   const poll = async () => {
@@ -69,20 +75,19 @@ export function watchPosition(pool: Pool, log: Logger, { checkpoint = 'live', po
   const listener = listen(
     pool,
     log,
-    [channelOf(checkpoint)],
+    [POSITION_CHANNEL],
     (_channel, payload) => {
       const position = parsePosition(payload)
-      if (!position) return
-      if (comparePositions(position, known.position) > 0) learn({ ...known, position })
-      else void read()
+      // What is told is how far the live tables are; where others are behind, that is to be asked for.
+      if (position && known.isOne && comparePositions(position, known.position) > 0) learn({ ...known, position })
+      else readAnew()
     },
     // What was told before the LISTEN was not heard.
-    () => void read(),
+    readAnew,
   )
 
   return {
     current: () => known.position,
-    isComplete: () => comparePositions(known.position, known.completeAt) >= 0,
     waitFor(position, timeoutMs, waitSignal) {
       if (comparePositions(position, known.position) <= 0) return Promise.resolve(true)
       if (signal.aborted || waitSignal?.aborted) return Promise.resolve(false)

@@ -32,6 +32,8 @@ export type TableDeclaration<C extends Columns = Columns, K extends keyof C = ke
   readonly indexes: readonly string[]
   /** Columns that Postgres computes of the row's others and keeps, as SQL after their name: no handler knows them, queries and indexes do. */
   readonly computed?: Readonly<Record<string, string>>
+  /** A row may be written by the events of several streams. */
+  readonly shared?: boolean
 }
 
 /** The row writes of one table, to be used by a projection's handlers. */
@@ -64,6 +66,12 @@ export const computing = <D extends TableDeclaration>(declaration: D, computed: 
   ...declaration,
   computed,
 })
+
+/**
+ * The same table, of which a row may be written by events of several streams. Of every other table that has no `count` or `last` column a row is made by
+ * one stream alone, so that a sample of streams, folded again, proves what is in it.
+ */
+export const shared = <D extends TableDeclaration>(declaration: D): D => ({ ...declaration, shared: true })
 
 /** A question that the read tables answer, and the endpoint that asks it. */
 export type QueryEndpoint<P extends TObject = TObject, Q extends TObject = TObject, R extends TSchema = TSchema> = {
@@ -100,6 +108,8 @@ export type Refresh<T extends Record<string, Table> = Record<string, Table>> = {
   readonly writes: readonly (keyof T & string)[]
   /** The tables that they follow from; `run` is left out when a batch touched none of these. */
   readonly from: readonly (keyof T & string)[]
+  /** Those of them whose keys together lead to every row; all of them unless given. What makes the tables from nothing goes through these. */
+  readonly anewFrom?: readonly (keyof T & string)[]
   run(db: Database, tables: T, touched: Touched<keyof T & string>): Promise<void>
 }
 

@@ -4,7 +4,7 @@ import type { StoredEvent } from './event.ts'
 /** An event that cannot be applied. Nothing may go on over it in silence. The message names the event, never what is in it. */
 export class Unapplicable extends Error {
   readonly event: Pick<StoredEvent, 'id' | 'type' | 'stream' | 'revision'>
-  constructor(event: StoredEvent, target: string, cause: unknown) {
+  constructor(event: Pick<StoredEvent, 'id' | 'type' | 'stream' | 'revision'>, target: string, cause: unknown) {
     const { id, type, stream, revision } = event
     super(
       `Event ${revision} of ${stream} (${type}, ${id}) cannot be applied to ${target}: ${cause instanceof Error ? cause.message : cause}`,

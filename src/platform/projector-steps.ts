@@ -16,7 +16,7 @@ export type Decode = (events: readonly StoredEvent[]) => Promise<RecordedEvent[]
 
 type Options<Work> = {
   readonly decode: Decode
-  readonly types?: ReadonlySet<string>
+  concerns?(type: string): boolean
   interpret(event: RecordedEvent): readonly Work[]
 }
 
@@ -24,7 +24,7 @@ type Options<Work> = {
  * Decodes events a batch at a time and finds what each means.
  * An event that cannot be decoded or that cannot be interpreted becomes a step with a fault, in its place.
  */
-export function createSteps<Work>({ decode, types, interpret }: Options<Work>) {
+export function createSteps<Work>({ decode, concerns, interpret }: Options<Work>) {
   const decodeEach = async (events: readonly StoredEvent[]): Promise<(RecordedEvent | { fault: unknown })[]> => {
     try {
       return await decode(events)
@@ -41,9 +41,8 @@ export function createSteps<Work>({ decode, types, interpret }: Options<Work>) {
     const step = { event, work: [], sizeBytes: sizeOf(event), known: true }
     if (!decoded) return step
     if ('fault' in decoded) return { ...step, fault: decoded.fault }
-    if (!decoded.known) return { ...step, known: false }
     try {
-      return { ...step, work: interpret(decoded) }
+      return { ...step, known: decoded.known, work: interpret(decoded) }
     } catch (fault) {
       return { ...step, fault }
     }
@@ -51,7 +50,7 @@ export function createSteps<Work>({ decode, types, interpret }: Options<Work>) {
 
   return async function* steps(batches: AsyncIterable<StoredEvent[]>): AsyncGenerator<Step<Work>> {
     for await (const batch of batches) {
-      const concerning = types ? batch.filter(({ type }) => types.has(type)) : batch
+      const concerning = concerns ? batch.filter(({ type }) => concerns(type)) : batch
       const decoded = concerning.length > 0 ? await decodeEach(concerning) : []
       const results = new Map(concerning.map((event, index) => [event, decoded[index]!]))
       for (const event of batch) yield toStep(event, results.get(event))

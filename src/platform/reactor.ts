@@ -42,6 +42,9 @@ const NAMESPACE = '5b9b0a3e-8a5b-4c39-9c7c-1f9b5a0e2d64'
 
 export const reactorNames = (reactors: readonly Reactor[]): string[] => reactors.map(({ name }) => name).sort()
 
+/** The condition of leading: these reactors and no others (see lease.ts). */
+export const areBorn = (reactors: readonly Reactor[]) => sql.fragment`c.tables = ${sql.array(reactorNames(reactors), 'text')}`
+
 /**
  * Makes the checkpoint and the birth of each reactor that is new: it acts from the end of the log on. Safe from many processes at once, and to repeat.
  *
@@ -98,11 +101,12 @@ export function createReactors({ reactors, jobs, ...options }: ReactorsOptions):
     const from = born.get(name)
     return from !== undefined && comparePositions(position, from) > 0
   }
+  const types = new Set(reactors.flatMap(({ eventTypes }) => [...eventTypes]))
   return createFollower<NewJob>({
     ...options,
     checkpoint: REACTORS,
     target: 'the reactors',
-    types: new Set(reactors.flatMap(({ eventTypes }) => [...eventTypes])),
+    concerns: (type) => types.has(type),
     async prepare() {
       // Whoever changes the births begins a new epoch, so these hold for as long as this one.
       born = await births(options.pool)

@@ -26,6 +26,8 @@ export type TableStore = {
    * Safe only while nobody else writes the tables: the caller's transaction holds the checkpoint's row.
    */
   apply(db: Database, writes: readonly RowWrite[]): Promise<void>
+  /** The rows of a table that have these keys. */
+  load(db: Database, table: string, keys: readonly Row[]): Promise<Row[]>
 }
 
 /**
@@ -33,8 +35,9 @@ export type TableStore = {
  * that has nothing to do is left out. The meaning of the writes is in rows.ts alone: here rows are only loaded and stored. The tables that
  * follow from others are refreshed after all that, once a batch.
  * @param schema where the tables are: `read`, or a scratch schema
+ * @param refreshing false: the tables that follow from others are left to `refreshAll`
  */
-export function createTableStore(projections: readonly Projection[], schema = 'read'): TableStore {
+export function createTableStore(projections: readonly Projection[], schema = 'read', { refreshing = true } = {}): TableStore {
   const stores = new Map([...tablesByName(projections)].map(([name, table]) => [name, createOneTableStore(table, schema)]))
   const refreshes = projections.flatMap((projection) => projection.refreshes.map((refresh) => bind(refresh, projection, schema)))
   return {
@@ -43,9 +46,52 @@ export function createTableStore(projections: readonly Projection[], schema = 'r
       for (const [name, ofTable] of Map.groupBy(writes, ({ table }) => table)) {
         touched.set(name, await stores.get(name)!.apply(db, ofTable))
       }
-      for (const refresh of refreshes) await refresh(db, touched)
+      if (refreshing) for (const refresh of refreshes) await refresh(db, touched)
     },
+    load: async (db, table, keys) => (keys.length > 0 ? stores.get(table)!.load(db, keys) : []),
   }
+}
+
+/** So many keys of the sources that following tables are made of at a time. */
+const CHUNK = 5_000
+
+/**
+ * Makes all rows of the tables that follow from others, where the others were filled without them. To repeat it changes nothing.
+ * @param inTransaction runs each part by itself
+ */
+export async function refreshAll(
+  projection: Projection,
+  schema: string,
+  inTransaction: <T>(work: (db: Database) => Promise<T>) => Promise<T>,
+): Promise<void> {
+  for (const refresh of projection.refreshes) {
+    const run = bind(refresh, projection, schema)
+    for (const noun of refresh.anewFrom ?? refresh.from) {
+      const table = projection.tables[noun]!
+      for (let after: Row | undefined; ; ) {
+        const keys = await inTransaction(async (db) => {
+          const page = await db.rows<Row>(pageOfKeys(table, schema, after))
+          if (page.length > 0) await run(db, new Map([[table.name, page]]))
+          return page
+        })
+        if (keys.length < CHUNK) break
+        after = keys.at(-1)
+      }
+    }
+  }
+}
+
+function pageOfKeys({ name, key, columns }: Table, schema: string, after: Row | undefined): Query {
+  const list = raw(key.map(quoted).join(', '))
+  const values =
+    after &&
+    sql.join(
+      key.map((column) => sql.fragment`${after[column] as string}::${raw(sqlTypes[columns[column]!])}`),
+      sql.fragment`, `,
+    )
+  return sql.unsafe`
+    select ${raw(key.map((column) => `${quoted(column)} as "${column}"`).join(', '))} from ${sql.identifier([schema, name])}
+    where ${values ? sql.fragment`(${list}) > (${values})` : sql.fragment`true`} order by ${list} limit ${CHUNK}`
 }
 
 /** A refresh over the tables where they are. */
@@ -60,12 +106,14 @@ function bind({ from, run }: Refresh, projection: Projection, schema: string) {
 
 function createOneTableStore(table: Table, schema: string) {
   const statements = compose(table, schema)
+  const load = (db: Database, keys: readonly Row[]) => db.rows<Row>(statements.load(keys))
   return {
+    load,
     /** Gives the keys of all rows that were written or removed. */
     async apply(db: Database, writes: readonly RowWrite[]): Promise<Row[]> {
       const memory = createMemoryTable(table)
       const awaited = rowsToLoad(table, writes)
-      if (awaited.length > 0) for (const row of await db.rows<Row>(statements.load(awaited))) memory.load(row)
+      if (awaited.length > 0) for (const row of await load(db, awaited)) memory.load(row)
 
       for (const write of writes) memory.apply(write)
 

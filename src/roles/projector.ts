@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { projections } from '../../projections/index.ts'
+import { allEvents } from '../../schema/events.ts'
 import type { Config } from '../config.ts'
 import { migrate } from '../platform/database.ts'
-import { holdLease } from '../platform/lease.ts'
 import type { Logger } from '../platform/log.ts'
-import { createProjector } from '../platform/projector.ts'
-import { createTables, tableNames } from '../platform/read-tables.ts'
+import type { Position } from '../platform/position.ts'
+import { leadProjections } from '../platform/projections/lead.ts'
 import { uuidv5 } from '../platform/uuid.ts'
 import { openServices } from '../services.ts'
 import { connected } from './connected.ts'
@@ -18,24 +18,17 @@ export async function run(config: Config, log: Logger): Promise<Running> {
   await migrate(urls.databaseUrl, log)
   const services = await openServices(urls, log)
   const { pool, store, codec } = services
-  try {
-    await createTables(pool, projections, log)
-  } catch (error) {
-    await services.close()
-    throw error
-  }
-  const projector = createProjector({
-    pool,
-    projections,
-    log,
-    subscribe: (after, signal) => store.subscribe({ after, signal }),
+  const source = {
+    ...store,
     decode: codec.decode,
-  })
-  const lease = holdLease({ pool, log, owner: ownerOf(config), tables: tableNames(projections) }, projector.lead)
+    subscribe: (after: Position | null, signal: AbortSignal) => store.subscribe({ after, signal }),
+  }
+  const declared = new Set(Object.keys(allEvents))
+  const leading = leadProjections({ pool, log, source, projections, declared, owner: ownerOf(config) })
   return {
     async close() {
       // What is being written is written to its end before the connections go.
-      await lease.close()
+      await leading.close()
       await services.close()
     },
   }

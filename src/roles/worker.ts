@@ -7,7 +7,7 @@ import { startHeartbeat } from '../platform/heartbeat.ts'
 import { startWorker } from '../platform/jobs-worker.ts'
 import { holdLease } from '../platform/lease.ts'
 import type { Logger } from '../platform/log.ts'
-import { bearReactors, createReactors, REACTORS, reactorNames } from '../platform/reactor.ts'
+import { areBorn, bearReactors, createReactors, REACTORS } from '../platform/reactor.ts'
 import { reactors } from '../reactors/index.ts'
 import { openServices } from '../services.ts'
 import { connected } from './connected.ts'
@@ -34,9 +34,11 @@ export async function run(config: Config, log: Logger): Promise<Running> {
       subscribe: (after, signal) => store.subscribe({ after, signal }),
       decode: codec.decode,
     })
-    const tables = reactorNames(reactors)
     const sweeping = startSweeping(services, log)
-    const lease = reactors.length > 0 ? holdLease({ pool, log, owner: randomUUID(), tables, checkpoint: REACTORS }, reacting.lead) : null
+    const lease =
+      reactors.length > 0
+        ? holdLease({ pool, log, owner: randomUUID(), when: areBorn(reactors), checkpoint: REACTORS }, reacting.lead)
+        : null
     return {
       async close() {
         heartbeat.close()

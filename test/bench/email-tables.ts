@@ -3,11 +3,11 @@ import { emails } from '../../projections/emails.ts'
 import { contactEvents } from '../../schema/contact-events.ts'
 import { type Database, migrate, openPool } from '../../src/platform/database.ts'
 import { createLogger } from '../../src/platform/log.ts'
-import { createTables } from '../../src/platform/read-tables.ts'
 import { createInterpreter } from '../../src/platform/rows.ts'
 import { createTableStore } from '../../src/platform/table-store.ts'
 import { received, sent } from '../projections/mail.ts'
 import { idOf, recorded } from '../projections/recorded.ts'
+import { liveTables } from '../support/projections.ts'
 import { startThrowAwayPostgres } from '../support/throw-away-postgres.ts'
 
 /*
@@ -63,7 +63,7 @@ const timed = (db: Database): Database => ({
   },
 })
 try {
-  await createTables(pool, [emails], log)
+  await liveTables(pool, [emails], log)
   const interpret = createInterpreter([emails])
   const store = createTableStore([emails])
   const contacts = recorded(...Array.from({ length: 2_000 }, (_, n) => contact(n))).flatMap(interpret)

@@ -181,7 +181,7 @@ const parts = {
     // Beside the API's own routes in the same process and event loop.
     const live = createServer(createApiKeys(services.pool, adminKey), log)
     journalRoutes(live, services)
-    const tables = { current: () => null, waitFor: async () => true, isComplete: () => true }
+    const tables = { current: () => null, waitFor: async () => true }
     const { server } = await createApp({ services, tables, checks: {}, adminKey, version: '0.0.0', log })
     const [commands, streams] = [await server.listen({ host: '127.0.0.1', port: 0 }), await live.listen({ host: '127.0.0.1', port: 0 })]
     process.on('message', () => process.send!({ rssBytes: process.memoryUsage.rss(), cpu: process.cpuUsage() }))

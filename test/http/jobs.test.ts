@@ -33,7 +33,7 @@ async function api(t: Test) {
   const jobs = await testJobs(t, types)
   const { open } = await testServices(t)
   const services = { ...(await open()), jobs: jobs.jobs }
-  const tables = { current: () => START, waitFor: async () => true, isComplete: () => true }
+  const tables = { current: () => START, waitFor: async () => true }
   const { server } = await createApp({ services, tables, checks: {}, adminKey, version: '0.0.0', log: silent })
   const url = await server.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => server.close())

@@ -5,21 +5,20 @@ import { openPool, type Pool, sql } from '../../src/platform/database.ts'
 import { holdLease, type Lease, type LeaseOptions, type Term } from '../../src/platform/lease.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { createProjector } from '../../src/platform/projector.ts'
-import { createTables, tableNames } from '../../src/platform/read-tables.ts'
 import { foldInMemory } from '../../src/platform/rows.ts'
 import { testDatabase } from '../support/postgres.ts'
-import { inOrder, memoryLog, storedRows, until } from '../support/projections.ts'
+import { inOrder, liveTables, memoryLog, storedRows, until } from '../support/projections.ts'
 import { Counted, tallies, tally } from '../support/tally.ts'
 
 const log = createLogger('silent', 'test')
-const quick = { log, tables: tableNames([tally]), leaseMs: 400, renewMs: 100, retryMs: 40 }
+const quick = { log, leaseMs: 400, renewMs: 100, retryMs: 40 }
 /** Renews never, as a process that was frozen. */
 const frozen = { ...quick, renewMs: 1_000_000 }
 
 async function database(t: Test): Promise<Pool> {
   const pool = openPool((await testDatabase(t)).url, log, 20)
   t.teardown(() => pool.close())
-  await createTables(pool, [tally], log)
+  await liveTables(pool, [tally], log)
   return pool
 }
 
@@ -77,9 +76,9 @@ t.test('a leader that does not renew is followed by another, learns of it, and s
   await leader.close()
 })
 
-t.test('a process with other tables than the checkpoint speaks for never leads', async (t) => {
+t.test('a process for which the condition does not hold never leads', async (t) => {
   const pool = await database(t)
-  const stranger = candidate(pool, { ...quick, tables: ['others_v1'] })
+  const stranger = candidate(pool, { ...quick, when: sql.fragment`c.tables = array['others']` })
   const native = candidate(pool, quick)
   await until(() => native.terms.length === 1)
   await native.close()

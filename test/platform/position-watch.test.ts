@@ -5,9 +5,9 @@ import { createLogger } from '../../src/platform/log.ts'
 import { freePort } from '../../src/platform/ports.ts'
 import type { Position } from '../../src/platform/position.ts'
 import { watchPosition } from '../../src/platform/position-watch.ts'
-import { createTables } from '../../src/platform/read-tables.ts'
+import { pause } from '../../src/platform/projections/states.ts'
 import { testDatabase } from '../support/postgres.ts'
-import { until } from '../support/projections.ts'
+import { liveTables, until } from '../support/projections.ts'
 import { tally } from '../support/tally.ts'
 
 const log = createLogger('silent', 'test')
@@ -17,7 +17,7 @@ const LONG_MS = 60_000
 /** @param pollMs long enough that a test would notice if only the polling worked */
 async function watched(t: Test, pollMs = 1_000_000) {
   const pool = openPool((await testDatabase(t)).url, log)
-  await createTables(pool, [tally], log)
+  await liveTables(pool, [tally], log)
   const watch = watchPosition(pool, log, { pollMs })
   t.teardown(async () => {
     await watch.close()
@@ -90,15 +90,19 @@ t.test('what is told to nobody is found by polling', async (t) => {
   t.equal(await watch.waitFor(at(3), LONG_MS), true)
 })
 
-t.test('tables that are built anew are waited for again', async (t) => {
+t.test('a projection that is behind holds the position back, for whoever waits too', async (t) => {
   const { pool, watch, move } = await watched(t)
   await until(() => watch.healthy().listening)
   await move(0, 10)
   await until(() => watch.current().commit === 10n)
-  await pool.rows(sql.unsafe`update smartcrm.checkpoints set tables = '{}'`)
-  await createTables(pool, [tally], log)
-  await until(() => watch.current().commit === 0n)
-  t.equal(await watch.waitFor(at(10), 1), false)
+  await pause(pool, 'tally')
+  await pool.rows(sql.unsafe`update smartcrm.checkpoints set commit_position = 20, prepare_position = 20 where name = 'live'`)
+  await pool.rows(sql.unsafe`select pg_notify('smartcrm_position', '20.20')`)
+  t.equal(await watch.waitFor(at(20), 50), false)
+  t.same(watch.current(), at(10))
+  await pool.rows(sql.unsafe`update smartcrm.checkpoints set commit_position = 20, prepare_position = 20`)
+  await pool.rows(sql.unsafe`select pg_notify('smartcrm_position', '')`)
+  t.equal(await watch.waitFor(at(20), LONG_MS), true)
 })
 
 t.test('while Postgres is away waits end in their time, and it says that it cannot be trusted', async (t) => {

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { Fenced, moveCheckpoint, readCheckpoint } from '../../src/platform/checkpoint.ts'
 import { openPool, type Pool, sql } from '../../src/platform/database.ts'
@@ -7,12 +6,11 @@ import { createLogger } from '../../src/platform/log.ts'
 import { formatPosition } from '../../src/platform/position.ts'
 import { createProjector, type ProjectorOptions } from '../../src/platform/projector.ts'
 import { Unapplicable } from '../../src/platform/projector-fault.ts'
-import { createTables } from '../../src/platform/read-tables.ts'
 import { Unavailable } from '../../src/platform/refusal.ts'
 import { foldInMemory } from '../../src/platform/rows.ts'
 import { testDatabase } from '../support/postgres.ts'
-import { inOrder, memoryLog, storedRows, until } from '../support/projections.ts'
-import { Counted, Noticed, Refused, tallies, tally } from '../support/tally.ts'
+import { inOrder, liveTables, memoryLog, storedRows, until } from '../support/projections.ts'
+import { Counted, Noticed, tallies, tally } from '../support/tally.ts'
 
 const silent = createLogger('silent', 'test')
 
@@ -20,7 +18,7 @@ const silent = createLogger('silent', 'test')
 async function leading(t: Test, changes: (log: ReturnType<typeof memoryLog>, pool: Pool) => Partial<ProjectorOptions> = () => ({})) {
   const pool = openPool((await testDatabase(t)).url, silent)
   t.teardown(() => pool.close())
-  await createTables(pool, [tally], silent)
+  await liveTables(pool, [tally], silent)
   const log = memoryLog()
   const { subscribe, decode } = log
   const projector = createProjector({ pool, projections: [tally], log: silent, subscribe, decode, ...changes(log, pool) })
@@ -108,27 +106,6 @@ t.test('events of unknown types are passed over, counted, and logged once a type
   t.equal(lines.length, 2)
   stop()
   await led
-})
-
-t.test('an event that a handler throws on halts it there, named, with everything before it applied', async (t) => {
-  const { log, lead, rows, projector, position } = await leading(t)
-  log.append(...some(5, 1), Refused({ name: 'x' }), ...some(5, 1))
-  await t.rejects(lead(), Unapplicable)
-  t.match(await rows(), [{ name: 'n0', times: 5 }])
-  t.equal(await position(), formatPosition(log.events[4]!.position))
-  const { state, reason } = projector.health()
-  t.equal(state, 'halted')
-  t.match(reason, `Event 5 of ${log.events[5]!.stream} (Refused, ${log.events[5]!.id}) cannot be applied to the read tables: not this one`)
-})
-
-t.test('an event that Postgres refuses is found in its batch, with everything before it applied', async (t) => {
-  const { log, lead, rows, position } = await leading(t)
-  // Longer than an index takes.
-  const long = Array.from({ length: 400 }, () => randomUUID()).join('')
-  log.append(...some(101, 1), Counted({ name: long }), ...some(100, 1))
-  await t.rejects(lead(), { message: new RegExp(log.events[101]!.id) })
-  t.match(await rows(), [{ name: 'n0', times: 101 }])
-  t.equal(await position(), formatPosition(log.events[100]!.position))
 })
 
 t.test('an event that cannot be decoded is found in its batch', async (t) => {

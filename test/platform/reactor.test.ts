@@ -9,7 +9,7 @@ import { type Jobs, openJobs } from '../../src/platform/jobs-queue.ts'
 import { holdLease } from '../../src/platform/lease.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { formatPosition } from '../../src/platform/position.ts'
-import { bearReactors, createReactors, REACTORS, type Reactor, reactor, reactorNames } from '../../src/platform/reactor.ts'
+import { areBorn, bearReactors, createReactors, REACTORS, type Reactor, reactor } from '../../src/platform/reactor.ts'
 import { testDatabase } from '../support/postgres.ts'
 import { memoryLog, until } from '../support/projections.ts'
 
@@ -48,9 +48,11 @@ async function setUp(t: Test) {
     /** Leads wherever the lease lets it, as the worker role does. */
     start(reactors: readonly Reactor[], changes: { pool?: Pool; jobs?: Jobs } = {}) {
       const following = createReactors({ pool, jobs, log: silent, reactors, ...log, limits: { events: 20, bytes: 1e6 }, ...changes })
-      const tables = reactorNames(reactors)
       const quick = { leaseMs: 500, renewMs: 100, retryMs: 20 }
-      const lease = holdLease({ pool, log: silent, owner: randomUUID(), tables, checkpoint: REACTORS, ...quick }, following.lead)
+      const lease = holdLease(
+        { pool, log: silent, owner: randomUUID(), when: areBorn(reactors), checkpoint: REACTORS, ...quick },
+        following.lead,
+      )
       return { close: lease.close, health: following.health }
     },
     caughtUp: () =>

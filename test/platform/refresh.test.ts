@@ -5,11 +5,10 @@ import { events } from '../../schema/define.ts'
 import { type Database, openPool, sql } from '../../src/platform/database.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { projection, type Row, type RowWrite, type Table, table } from '../../src/platform/projection.ts'
-import { createTables } from '../../src/platform/read-tables.ts'
 import { createInterpreter, foldInMemory, InvalidWrite } from '../../src/platform/rows.ts'
 import { createTableStore } from '../../src/platform/table-store.ts'
 import { testDatabase } from '../support/postgres.ts'
-import { inOrder, recorded, storedRows } from '../support/projections.ts'
+import { inOrder, liveTables, recorded, storedRows } from '../support/projections.ts'
 
 const log = createLogger('silent', 'test')
 const written = events({ Written: { writes: Type.Array(Type.Unsafe<RowWrite>(Type.Any())) } })
@@ -53,7 +52,7 @@ const { ownerships, weights, others, totals } = scales.tables
 async function scalesIn(t: { teardown(clear: () => unknown): void }) {
   const pool = openPool((await testDatabase(t)).url, log)
   t.teardown(() => pool.close())
-  await createTables(pool, [scales], log)
+  await liveTables(pool, [scales], log)
   const store = createTableStore([scales])
   const apply = (writes: readonly RowWrite[]) => pool.transaction((db) => store.apply(db, writes))
   return { pool, apply, stored: async (of: Table) => inOrder(await storedRows(pool, of), of) }

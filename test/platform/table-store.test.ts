@@ -5,11 +5,10 @@ import { events } from '../../schema/define.ts'
 import { type Database, openPool, sql } from '../../src/platform/database.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { projection, type RowWrite, table } from '../../src/platform/projection.ts'
-import { createTables } from '../../src/platform/read-tables.ts'
 import { createInterpreter, foldInMemory } from '../../src/platform/rows.ts'
 import { createTableStore } from '../../src/platform/table-store.ts'
 import { testDatabase } from '../support/postgres.ts'
-import { inOrder, recorded, storedRows } from '../support/projections.ts'
+import { inOrder, liveTables, recorded, storedRows } from '../support/projections.ts'
 
 const log = createLogger('silent', 'test')
 
@@ -106,7 +105,7 @@ function failing(db: Database, statements: number): Database {
 t.test('any history, cut into any batches and repeated after any crash, gives the rows that one event at a time gives', async (t) => {
   const pool = openPool((await testDatabase(t)).url, log)
   t.teardown(() => pool.close())
-  await createTables(pool, [every], log)
+  await liveTables(pool, [every], log)
   const store = createTableStore([every])
   const interpret = createInterpreter([every])
 
@@ -144,67 +143,6 @@ t.test('any history, cut into any batches and repeated after any crash, gives th
 t.test('a batch without writes runs no statement', async (t) => {
   const db: Database = { rows: async () => t.fail('a statement was run') as never }
   await createTableStore([every]).apply(db, [])
-})
-
-t.test('creating the tables again changes nothing', async (t) => {
-  const pool = openPool((await testDatabase(t)).url, log)
-  t.teardown(() => pool.close())
-  await Promise.all([createTables(pool, [every], log), createTables(pool, [every], log)])
-  await pool.rows(sql.unsafe`insert into ${members.sql} values ('x', '1')`)
-  await createTables(pool, [every], log)
-  t.same(await storedRows(pool, members), [{ group: 'x', member: '1' }])
-  const indexes = await pool.rows<{ name: string }>(
-    sql.unsafe`select indexname as name from pg_indexes where tablename = 'things_v3' order by 1`,
-  )
-  t.same(
-    indexes.map(({ name }) => name),
-    ['things_v3_1', 'things_v3_2', 'things_v3_pkey'],
-  )
-})
-
-t.test('tables that the checkpoint does not speak for are emptied and begin again, and the lease is void', async (t) => {
-  const pool = openPool((await testDatabase(t)).url, log)
-  t.teardown(() => pool.close())
-  const other = projection({
-    name: 'other',
-    version: 1,
-    tables: { others: table('id', { id: 'integer' }) },
-    events: written,
-    on: { Written: () => [] },
-  })
-  const checkpoint = () => pool.rows(sql.unsafe`select commit_position, prepare_position, owner, tables, epoch from smartcrm.checkpoints`)
-  await createTables(pool, [every], log)
-  await pool.rows(sql.unsafe`insert into ${members.sql} values ('x', '1')`)
-  await pool.rows(
-    sql.unsafe`update smartcrm.checkpoints set commit_position = 8, prepare_position = 8, owner = gen_random_uuid(), epoch = 5`,
-  )
-
-  await createTables(pool, [every, other], log)
-  t.same(await checkpoint(), [
-    { commit_position: 0, prepare_position: 0, owner: null, tables: ['members_v3', 'names_v3', 'others_v1', 'things_v3'], epoch: 6 },
-  ])
-  t.same(await storedRows(pool, members), [])
-
-  await pool.rows(sql.unsafe`insert into ${members.sql} values ('x', '1')`)
-  await pool.rows(sql.unsafe`update smartcrm.checkpoints set commit_position = 8, prepare_position = 8`)
-  await createTables(pool, [every], log)
-  t.same(await checkpoint(), [
-    { commit_position: 8, prepare_position: 8, owner: null, tables: ['members_v3', 'names_v3', 'things_v3'], epoch: 7 },
-  ])
-  t.same(await storedRows(pool, members), [{ group: 'x', member: '1' }], 'tables that the position speaks for stay')
-})
-
-t.test('a table that is gone is created again, and all begin again', async (t) => {
-  const pool = openPool((await testDatabase(t)).url, log)
-  t.teardown(() => pool.close())
-  await createTables(pool, [every], log)
-  await pool.rows(sql.unsafe`insert into ${members.sql} values ('x', '1')`)
-  await pool.rows(sql.unsafe`update smartcrm.checkpoints set commit_position = 8, prepare_position = 8`)
-  await pool.rows(sql.unsafe`drop table ${names.sql}`)
-  await createTables(pool, [every], log)
-  t.match(await pool.rows(sql.unsafe`select commit_position from smartcrm.checkpoints`), [{ commit_position: 0 }])
-  t.same(await storedRows(pool, members), [])
-  t.same(await storedRows(pool, names), [])
 })
 
 /** JSON objects come back from Postgres with their names in another order. */

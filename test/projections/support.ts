@@ -2,10 +2,10 @@ import { openPool, type Pool } from '../../src/platform/database.ts'
 import type { RecordedEvent } from '../../src/platform/event.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import type { Projection, QueryEndpoint } from '../../src/platform/projection.ts'
-import { createTables } from '../../src/platform/read-tables.ts'
 import { createInterpreter } from '../../src/platform/rows.ts'
 import { createTableStore } from '../../src/platform/table-store.ts'
 import { testDatabase } from '../support/postgres.ts'
+import { liveTables } from '../support/projections.ts'
 
 const log = createLogger('error', 'test')
 
@@ -24,7 +24,7 @@ export async function readTables(t: { teardown(clear: () => unknown): void }, pr
   const { url } = await testDatabase(t)
   const pool = openPool(url, log, 2)
   t.teardown(() => pool.close())
-  await createTables(pool, projections, log)
+  await liveTables(pool, projections, log)
   const interpret = createInterpreter(projections)
   const store = createTableStore(projections)
   return {

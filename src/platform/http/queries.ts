@@ -13,8 +13,6 @@ import { closing } from './server.ts'
 /** What is known of how far the read tables have come. */
 export type Tables = {
   current(): Position | null
-  /** False while they are built anew and still lack something that they had before. */
-  isComplete(): boolean
   /** False when they have not come that far within the time, or before the signal aborted. */
   waitFor(position: Position, timeoutMs: number, signal: AbortSignal): Promise<boolean>
 }
@@ -62,7 +60,6 @@ export function queryRoute(app: FastifyInstance, endpoint: QueryEndpoint, db: Da
     },
     async handler(request, reply) {
       if (tables) await waitForTables(request, reply, tables)
-      if (tables && !tables.isComplete()) throw new Unavailable('The read tables are being built anew.', { retryAfterSeconds: 5 })
       const seen = tables?.current()
       const found = await endpoint.run(db, { params: request.params as never, query: request.query as never })
       if (found === null) throw new Refused(`${path.split('/')[1]!.replace(/s$/, '')}-not-found`, 'There is nothing with this id.', 404)

@@ -1,0 +1,168 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { Fenced, moveCheckpoint, readCheckpoint } from '../checkpoint.ts'
+import { type Database, type Pool, sql } from '../database.ts'
+import type { RecordedEvent, StoredEvent } from '../event.ts'
+import type { Term } from '../lease.ts'
+import type { Logger } from '../log.ts'
+import { comparePositions, type Position, START } from '../position.ts'
+import type { Projection } from '../projection.ts'
+import { createProjector, ProjectionHalted } from '../projector.ts'
+import { Unapplicable } from '../projector-fault.ts'
+import { refreshAll } from '../table-store.ts'
+import { join } from './join.ts'
+import { createPace } from './pace.ts'
+import { parkedStreams } from './parked.ts'
+import { changeStates, detach, type ProjectionRow, readRows, setState } from './states.ts'
+import { indexStatements } from './tables.ts'
+import { countRows, createSample, verifySample } from './verify.ts'
+
+/** The log, as much of it as projections need. See EventStore and Codec. */
+export type Log = {
+  tail(): Promise<Position | null>
+  readAll(after: Position | null, limit: number): Promise<StoredEvent[]>
+  readStream(stream: string): Promise<StoredEvent[]>
+  subscribe(after: Position | null, signal: AbortSignal): AsyncIterable<StoredEvent>
+  decode(events: readonly StoredEvent[]): Promise<RecordedEvent[]>
+}
+
+export type BuildOptions = {
+  readonly pool: Pool
+  readonly log: Logger
+  readonly source: Log
+  readonly projections: readonly Projection[]
+  readonly declared: ReadonlySet<string>
+  readonly checkpoint: string
+}
+
+const JOIN_AGAIN_MS = 200
+
+/**
+ * Takes the projections that share a position beside the live one to it: reads the log in bulk, makes indexes and the tables that follow from others,
+ * catches up, verifies, and joins. Where it was killed, or another process took over, it goes on from the stored state.
+ * @throws Fenced when another process works on them
+ */
+export async function build(options: BuildOptions, term: Term): Promise<void> {
+  const { pool, log, source, checkpoint } = options
+  const sample = createSample()
+  const pace = createPace(pool)
+  const decode = (events: readonly StoredEvent[]) => {
+    sample.look(events)
+    return source.decode(events)
+  }
+  const { subscribe } = source
+
+  const members = async () => {
+    const rows = (await readRows(pool)).filter((row) => row.checkpoint === checkpoint)
+    return options.projections.flatMap((projection) => {
+      const row = rows.find(({ name, version }) => name === projection.name && version === projection.version)
+      return row ? [{ projection, row }] : []
+    })
+  }
+  const follow = async (inBulk: boolean) => {
+    const end = (await source.tail()) ?? START
+    const isThere = (position: Position) => comparePositions(position, end) >= 0
+    const projector = createProjector({ ...options, subscribe, decode, isThere, inBulk, ...(inBulk && { pace }) })
+    await projector.lead(term)
+    return projector
+  }
+  /** In this term only. */
+  const fenced = async <T>(work: (db: Database) => Promise<T>): Promise<T> => {
+    const began = performance.now()
+    const { position } = await here()
+    const result = await pool.transaction(async (db) => {
+      await moveCheckpoint(db, checkpoint, term.epoch, position, position)
+      return work(db)
+    })
+    await pace(performance.now() - began)
+    return result
+  }
+  const here = async () => {
+    const at = await readCheckpoint(pool, checkpoint)
+    if (at?.epoch !== term.epoch) throw new Fenced()
+    return at
+  }
+  const enter = async (state: ProjectionRow['state']) => {
+    await here()
+    await changeStates(pool, async (db) => {
+      for (const { row } of await members()) await setState(db, row, state)
+    })
+  }
+
+  const finish = async () => {
+    for (const { projection, row } of await members()) {
+      for (const table of Object.values(projection.tables)) {
+        for (const statement of indexStatements(table, row.place)) {
+          await here()
+          await pool.rows(statement)
+        }
+        await pool.rows(sql.unsafe`analyze ${sql.identifier([row.place, table.name])}`)
+      }
+      await refreshAll(projection, row.place, fenced)
+      for (const { name } of Object.values(projection.tables)) await pool.rows(sql.unsafe`analyze ${sql.identifier([row.place, name])}`)
+    }
+  }
+
+  const verify = async () => {
+    const { position, parkedVersion } = await here()
+    const parked = await parkedStreams(pool, checkpoint, parkedVersion)
+    // What a process before this one has read is not in this one's sample.
+    if (sample.streams.length === 0) sample.look(await source.readAll(null, 1_000))
+    for (const { projection, row } of await members()) {
+      if (row.place !== 'building') continue
+      const streams = sample.streams.filter((stream) => !parked.has(projection.name, stream))
+      const wrong = await verifySample({ ...source, pool, projection, place: row.place, position, streams })
+      if (wrong) throw new ProjectionHalted(projection.name, new Error(`not switched, since ${wrong}`))
+      log.info(
+        { projection: projection.name, version: row.version, rows: await countRows(pool, row.tables, row.place) },
+        'the new tables are verified',
+      )
+    }
+    return true
+  }
+
+  const takeThere = async () => {
+    let isVerified = false
+    while (!term.signal.aborted) {
+      const [first] = await members()
+      if (first?.row.state === 'reading') {
+        await follow(true)
+        if (!term.signal.aborted) await enter('finishing')
+      } else if (first?.row.state === 'finishing') {
+        await finish()
+        await enter('catching-up')
+      } else if (first?.row.state === 'catching-up') {
+        const projector = await follow(false)
+        if (term.signal.aborted) return
+        isVerified ||= await verify()
+        if (await join({ ...source, pool, checkpoint, term, apply: projector.applyAll }).catch(orLater)) return
+        await delay(JOIN_AGAIN_MS)
+      } else return
+    }
+  }
+
+  try {
+    await takeThere()
+  } catch (error) {
+    const halted = haltedBy(error)
+    if (!halted) throw error
+    log.error({ err: error, checkpoint, projection: halted.projection }, 'a projection is halted; the one that answers goes on')
+    await changeStates(pool, async (db) => {
+      for (const { row } of await members())
+        if (halted.projection === undefined || halted.projection === row.name) await detach(db, row, 'halted', halted.reason)
+    })
+  }
+}
+
+/** Readers that are slow keep the switch waiting; it is tried again. */
+const orLater = (error: unknown): boolean => {
+  if ((error as { code?: unknown }).code === '55P03') return false
+  throw error
+}
+
+/** What ends a build until somebody has looked: of one projection, or, without a name, of all. */
+function haltedBy(error: unknown): { projection?: string; reason: string } | null {
+  const { cause } = error as { cause?: unknown }
+  if (error instanceof ProjectionHalted) return { projection: error.projection, reason: error.message }
+  if (!(error instanceof Unapplicable)) return null
+  return { ...(cause instanceof ProjectionHalted && { projection: cause.projection }), reason: error.message }
+}

@@ -1,0 +1,126 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { LIVE } from '../checkpoint.ts'
+import { type Pool, sql } from '../database.ts'
+import { holdLease, type Lease, type Term } from '../lease.ts'
+import { listen } from '../listener.ts'
+import type { Logger } from '../log.ts'
+import type { Projection } from '../projection.ts'
+import { createProjector } from '../projector.ts'
+import { build, type Log } from './build.ts'
+import { changeStates, detach, dropRetired, moving, PROJECTIONS_CHANNEL, type ProjectionRow, readRows, settle } from './states.ts'
+
+export type LeadOptions = {
+  readonly pool: Pool
+  readonly log: Logger
+  readonly source: Log
+  readonly projections: readonly Projection[]
+  /** Every type of event that is declared. */
+  readonly declared: ReadonlySet<string>
+  /** This process. */
+  readonly owner: string
+}
+
+const LOOK_MS = 2_000
+const SWEEP_MS = 3_600_000
+
+/**
+ * Keeps the read tables: follows the log for all that are live, and takes those that are not (new, changed, resumed) there, each set at a position of its
+ * own. Of several processes one works at each position, by its lease; the others stand by.
+ */
+export function leadProjections(options: LeadOptions): { close(): Promise<void> } {
+  const { pool, log, source, projections, declared, owner } = options
+  const closing = new AbortController()
+  const { signal } = closing
+  const leases = new Map<string, Lease>()
+  let told = new AbortController()
+  const tell = () => told.abort()
+
+  const live = createProjector({ pool, log, projections, declared, subscribe: source.subscribe, decode: source.decode })
+  const leadLive = async (term: Term) => {
+    // That begins a new epoch, in which this process leads on.
+    if (await leaveBehind(pool, projections, log)) return tell()
+    await live.lead(term)
+  }
+  const leadBeside = (checkpoint: string) => async (term: Term) => {
+    await build({ ...options, checkpoint }, term)
+    tell()
+  }
+
+  const names = sql.array(
+    projections.map(({ name }) => name),
+    'text',
+  )
+  const versions = sql.array(
+    projections.map(({ version }) => version),
+    'int4',
+  )
+  const mine = sql.fragment`unnest(${names}, ${versions}) as mine (name, version)`
+  const there = sql.fragment`from smartcrm.projections p left join ${mine} on mine.name = p.name where p.checkpoint = c.name`
+  /** Older tables are left behind by who leads; newer ones are another's, which must not be left behind by us. */
+  const whenLive = sql.fragment`exists (select ${there}) and not exists (select ${there} and p.version > mine.version)`
+  const whenBeside = sql.fragment`exists (select ${there} and p.version = mine.version and p.state in ${moving})
+    and not exists (select ${there} and p.version is distinct from mine.version)`
+
+  const look = async () => {
+    await settle(pool, projections, log)
+    const rows = await readRows(pool)
+    const wanted = new Set([LIVE, ...rows.filter((row) => isMine(row, projections)).map(({ checkpoint }) => checkpoint)])
+    for (const [checkpoint, lease] of leases) {
+      if (wanted.has(checkpoint)) continue
+      leases.delete(checkpoint)
+      await lease.close()
+    }
+    for (const checkpoint of wanted) {
+      if (leases.has(checkpoint)) leases.get(checkpoint)!.poke()
+      else if (checkpoint === LIVE) leases.set(checkpoint, holdLease({ pool, log, owner, checkpoint, when: whenLive }, leadLive))
+      else leases.set(checkpoint, holdLease({ pool, log, owner, checkpoint, when: whenBeside }, leadBeside(checkpoint)))
+    }
+  }
+
+  const keepLooking = async () => {
+    while (!signal.aborted) {
+      told = new AbortController()
+      await look().catch((err) => log.warn({ err }, 'what there is of projections cannot be looked at; trying again'))
+      await delay(LOOK_MS, undefined, { signal: AbortSignal.any([signal, told.signal]) }).catch(() => {})
+    }
+  }
+  const keepSweeping = async () => {
+    while (!signal.aborted) {
+      await dropRetired(pool, projections).catch((err) => log.warn({ err }, 'tables that were kept for a rollback could not be dropped'))
+      await delay(SWEEP_MS, undefined, { signal, ref: false }).catch(() => {})
+    }
+  }
+  const listener = listen(pool, log, [PROJECTIONS_CHANNEL], tell, tell)
+  const working = [keepLooking(), keepSweeping()]
+
+  return {
+    async close() {
+      closing.abort()
+      await Promise.all([...working, listener.close()])
+      await Promise.all([...leases.values()].map((lease) => lease.close()))
+    },
+  }
+}
+
+const isMine = ({ name, version, state }: ProjectionRow, projections: readonly Projection[]) =>
+  ['reading', 'finishing', 'catching-up'].includes(state) && projections.some((mine) => mine.name === name && mine.version === version)
+
+/** What is live but not of this code stays where it is, and answers as it is. @returns whether there was such */
+async function leaveBehind(pool: Pool, projections: readonly Projection[], log: Logger): Promise<boolean> {
+  const others = (rows: readonly ProjectionRow[]) =>
+    rows.filter(
+      ({ state, name, version }) => state === 'live' && !projections.some((mine) => mine.name === name && mine.version === version),
+    )
+  if (others(await readRows(pool)).length === 0) return false
+  return changeStates(pool, async (db) => {
+    const left = others(await readRows(db))
+    for (const row of left) {
+      log.warn(
+        { projection: row.name, version: row.version },
+        'the tables of another version stand still until those of this one are built',
+      )
+      await detach(db, row, 'outdated', null)
+    }
+    return left.length > 0
+  })
+}

@@ -1,0 +1,74 @@
+import { isDeepStrictEqual } from 'node:util'
+import { type Database, type Pool, sql } from '../database.ts'
+import type { RecordedEvent, StoredEvent } from '../event.ts'
+import { comparePositions, type Position } from '../position.ts'
+import type { Projection, Row, Table } from '../projection.ts'
+import { foldInMemory, keyText, refreshedTables } from '../rows.ts'
+import { createTableStore } from '../table-store.ts'
+import type { Place } from './tables.ts'
+
+const SAMPLED = 100
+
+/** A fair sample of the streams that begin while it looks. */
+export function createSample(size = SAMPLED) {
+  const streams: string[] = []
+  let begun = 0
+  return {
+    streams,
+    look(events: readonly StoredEvent[]) {
+      for (const { stream, revision } of events) {
+        if (revision !== 0) continue
+        begun += 1
+        const at = streams.length < size ? streams.length : Math.floor(Math.random() * begun)
+        if (at < size) streams[at] = stream
+      }
+    },
+  }
+}
+
+type Verifying = {
+  readonly pool: Pool
+  readonly projection: Projection
+  readonly place: Place
+  /** How far the tables are. */
+  readonly position: Position
+  readonly streams: readonly string[]
+  readStream(stream: string): Promise<StoredEvent[]>
+  decode(events: readonly StoredEvent[]): Promise<RecordedEvent[]>
+}
+
+/**
+ * Folds a sample of streams a second time, in memory and one event at a time, and compares with what the tables hold.
+ * @returns what differs, in words that name table and stream but no value; null when nothing does
+ */
+export async function verifySample({ pool, projection, place, position, streams, readStream, decode }: Verifying): Promise<string | null> {
+  const store = createTableStore([projection], place)
+  const tables = Object.entries(projection.tables).filter(([, table]) => isOfOneStream(projection, table))
+  for (const stream of streams) {
+    const events = (await readStream(stream)).filter((event) => comparePositions(event.position, position) <= 0)
+    const memory = foldInMemory(projection, await decode(events.filter(({ type }) => projection.eventTypes.has(type))))
+    for (const [noun, table] of tables) {
+      const expected = memory.rows(noun)
+      const found = new Map((await store.load(pool, table.name, expected)).map((row) => [keyText(table, row), row]))
+      const wrong = expected.filter((row) => !isDeepStrictEqual(found.get(keyText(table, row)), row))
+      if (wrong.length > 0)
+        return `${wrong.length} of ${expected.length} rows that ${stream} makes in ${table.name} are not as a second fold has them`
+    }
+  }
+  return null
+}
+
+const isOfOneStream = (projection: Projection, table: Table): boolean =>
+  !table.shared &&
+  !refreshedTables(projection).includes(table.name) &&
+  !Object.values(table.columns).some((kind) => kind === 'count' || kind === 'last')
+
+/** How many rows each table has. */
+export async function countRows(db: Database, tables: readonly string[], place: Place): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {}
+  for (const name of tables) {
+    const [row] = await db.rows<{ rows: number } & Row>(sql.unsafe`select count(*) as rows from ${sql.identifier([place, name])}`)
+    counts[name] = row!.rows
+  }
+  return counts
+}

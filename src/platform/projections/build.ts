@@ -117,7 +117,6 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
         'the new tables are verified',
       )
     }
-    return true
   }
 
   const takeThere = async () => {
@@ -133,7 +132,8 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
       } else if (first?.row.state === 'catching-up') {
         const projector = await follow(false)
         if (term.signal.aborted) return
-        isVerified ||= await verify()
+        if (!isVerified) await verify()
+        isVerified = true
         if (await join({ ...source, pool, checkpoint, term, apply: projector.applyAll }).catch(orLater)) return
         await delay(JOIN_AGAIN_MS)
       } else return

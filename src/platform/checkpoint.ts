@@ -31,7 +31,13 @@ export const selectPosition = sql.fragment`commit_position::text as commit, prep
 export type PositionRow = { commit: string; prepare: string }
 export const toPosition = ({ commit, prepare }: PositionRow): Position => ({ commit: BigInt(commit), prepare: BigInt(prepare) })
 
-export type Checkpoint = { readonly position: Position; readonly epoch: number; readonly parkedVersion: number }
+export type Checkpoint = {
+  readonly position: Position
+  readonly epoch: number
+  readonly parkedVersion: number
+  /** How many events were handled on the way to the position. */
+  readonly events: number
+}
 
 /** @returns null when there is no such checkpoint */
 export async function readCheckpoint(db: Database, name: string): Promise<Checkpoint | null> {
@@ -46,8 +52,8 @@ export async function lockCheckpoint(db: Database, name: string): Promise<Checkp
 
 async function read(db: Database, name: string, locking: typeof selectPosition): Promise<Checkpoint | null> {
   const [row] = await db.rows<PositionRow & Omit<Checkpoint, 'position'>>(sql.unsafe`
-    select ${selectPosition}, epoch, parked_version as "parkedVersion" from smartcrm.checkpoints where name = ${name} ${locking}`)
-  return row ? { position: toPosition(row), epoch: row.epoch, parkedVersion: row.parkedVersion } : null
+    select ${selectPosition}, epoch, parked_version as "parkedVersion", events from smartcrm.checkpoints where name = ${name} ${locking}`)
+  return row ? { position: toPosition(row), epoch: row.epoch, parkedVersion: row.parkedVersion, events: row.events } : null
 }
 
 /** What a move tells of the checkpoint. */

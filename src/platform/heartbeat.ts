@@ -7,7 +7,7 @@ import { headOf } from './runner.ts'
 const EVERY_MS = 10_000
 /** What is kept of the stream: an hour and a half. It is the only one of ours that forgets. */
 const KEPT = 500
-const STREAM = 'heartbeat'
+export const HEARTBEAT = 'heartbeat'
 
 /**
  * Appends an event every 10 s, so that a subscription that hears nothing can be told from one where nothing happens, and lag can be measured while idle.
@@ -18,14 +18,14 @@ export function startHeartbeat(store: EventStore, codec: Codec, log: Logger): { 
   let kept = false
 
   const beat = async () => {
-    if (!kept) await store.keepNewest(STREAM, KEPT)
+    if (!kept) await store.keepNewest(HEARTBEAT, KEPT)
     kept = true
-    const last = await store.readLast(STREAM)
+    const last = await store.readLast(HEARTBEAT)
     // The server's clock may go wrong either way; a beat too many harms nobody, one too few ends subscriptions.
     if (last && Math.abs(Date.now() - Date.parse(last.created)) < EVERY_MS / 2) return
     const head = headOf(last ? await codec.decode([last]) : [])
-    const encoded = await codec.encode([heartbeatEvents.HeartbeatRecorded({})], STREAM, head, { at: new Date().toISOString(), ...cause })
-    await store.append(STREAM, head.revision, encoded)
+    const encoded = await codec.encode([heartbeatEvents.HeartbeatRecorded({})], HEARTBEAT, head, { at: new Date().toISOString(), ...cause })
+    await store.append(HEARTBEAT, head.revision, encoded)
   }
 
   const guarded = () =>

@@ -2,6 +2,7 @@ import { Gauge } from 'prom-client'
 import { sql } from './database.ts'
 import type { Jobs } from './jobs-queue.ts'
 import type { Metrics } from './metrics.ts'
+import { sharedAnswer } from './shared-answer.ts'
 
 type Count = { queue: string; state: string; jobs: number; oldest: number }
 type Duration = { queue: string; jobs: number; p50: number; p95: number; p99: number }
@@ -16,13 +17,13 @@ export function jobMetrics({ registry }: Metrics, jobs: Jobs): void {
     jobs.types.map(({ queue }) => queue),
     'text',
   )
-  const counts = shared(async () => {
+  const counts = sharedAnswer(async () => {
     await jobs.ready()
     return jobs.pool.rows<Count>(sql.unsafe`
       select name as queue, state::text as state, count(*) as jobs, extract(epoch from now() - min(created_on))::float8 as oldest
       from pgboss.job where name = any(${queues}) group by 1, 2`)
-  })
-  const durations = shared(async () => {
+  }, FRESH_MS)
+  const durations = sharedAnswer(async () => {
     await jobs.ready()
     const seconds = sql.fragment`extract(epoch from completed_on - started_on)`
     return jobs.pool.rows<Duration>(sql.unsafe`
@@ -32,7 +33,7 @@ export function jobMetrics({ registry }: Metrics, jobs: Jobs): void {
         percentile_cont(0.99) within group (order by ${seconds}) as p99
       from pgboss.job
       where name = any(${queues}) and state = 'completed' and completed_on > now() - ${WINDOW_SECONDS} * interval '1 second' group by 1`)
-  })
+  }, FRESH_MS)
   const gauge = (name: string, help: string, labelNames: string[], fill: (gauge: Gauge) => Promise<void>) =>
     new Gauge({
       name,
@@ -66,18 +67,4 @@ export function jobMetrics({ registry }: Metrics, jobs: Jobs): void {
       gauge.set({ queue, quantile: '0.99' }, p99)
     }
   })
-}
-
-function shared<T>(ask: () => Promise<T>): () => Promise<T> {
-  let last: { at: number; answer: Promise<T> } | null = null
-  return () => {
-    if (!last || performance.now() - last.at > FRESH_MS) {
-      const answer = ask()
-      last = { at: performance.now(), answer }
-      answer.catch(() => {
-        last = null
-      })
-    }
-    return last.answer
-  }
 }

@@ -1,4 +1,4 @@
-import { Fenced, LIVE, lockCheckpoint, type Moved, moveCheckpoint } from '../checkpoint.ts'
+import { type Checkpoint, Fenced, LIVE, lockCheckpoint, type Moved, moveCheckpoint } from '../checkpoint.ts'
 import { type Database, type Pool, sql } from '../database.ts'
 import type { StoredEvent } from '../event.ts'
 import type { Term } from '../lease.ts'
@@ -38,7 +38,7 @@ export const join = (joining: Joining): Promise<boolean> => {
     const isAlone = !rows.some((row) => row.checkpoint === LIVE)
     const distance = comparePositions(own.position, live.position)
     if (distance > 0 && !isAlone) return false
-    if (distance > 0) await moveLive(db, own.position)
+    if (distance > 0) await moveLive(db, own)
     if (distance < 0 && !(await applyMissing(db, joining, own.position, live.position))) return false
     await db.rows(sql.unsafe`select set_config('lock_timeout', ${`${LOCK_MS}ms`}, true)`)
     for (const row of rows) if (row.checkpoint === checkpoint) await settleIn(db, row, rows)
@@ -47,8 +47,10 @@ export const join = (joining: Joining): Promise<boolean> => {
   })
 }
 
-const moveLive = (db: Database, { commit, prepare }: Position) =>
-  db.rows(sql.unsafe`update smartcrm.checkpoints set commit_position = ${commit}, prepare_position = ${prepare} where name = ${LIVE}`)
+const moveLive = (db: Database, { position: { commit, prepare }, events }: Checkpoint) =>
+  db.rows(sql.unsafe`
+    update smartcrm.checkpoints set commit_position = ${commit}, prepare_position = ${prepare}, events = ${events}, moved_at = clock_timestamp()
+    where name = ${LIVE}`)
 
 async function applyMissing(db: Database, { readAll, apply, checkpoint, term }: Joining, from: Position, to: Position): Promise<boolean> {
   const after = comparePositions(from, START) === 0 ? null : from

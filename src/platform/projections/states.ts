@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { type Checkpoint, lockCheckpoint, POSITION_CHANNEL } from '../checkpoint.ts'
 import { type Database, type Pool, sql } from '../database.ts'
 import type { Logger } from '../log.ts'
+import { START } from '../position.ts'
 import type { Projection } from '../projection.ts'
 import { Refused } from '../refusal.ts'
 import { tablesByName } from '../rows.ts'
@@ -65,11 +66,11 @@ export const setState = (
     update smartcrm.projections set state = ${state}, reason = ${reason}, since = clock_timestamp() where name = ${name} and place = ${place}`)
 
 /** A new position beside the live one. @param at where it stands; the start of the log unless given */
-export async function newCheckpoint(db: Database, at?: Pick<Checkpoint, 'position'>): Promise<string> {
+export async function newCheckpoint(db: Database, at?: Pick<Checkpoint, 'position' | 'events'>): Promise<string> {
   const name = `beside-${randomBytes(6).toString('hex')}`
-  const { commit, prepare } = at?.position ?? { commit: 0n, prepare: 0n }
+  const { commit, prepare } = at?.position ?? START
   await db.rows(sql.unsafe`
-    insert into smartcrm.checkpoints (name, commit_position, prepare_position) values (${name}, ${commit}, ${prepare})`)
+    insert into smartcrm.checkpoints (name, commit_position, prepare_position, events) values (${name}, ${commit}, ${prepare}, ${at?.events ?? 0})`)
   return name
 }
 

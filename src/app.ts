@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify'
 import { queries } from '../projections/index.ts'
 import { Contact } from '../schema/contact.ts'
 import { Id } from '../schema/shared.ts'
+import { projectionRoutes } from './admin/projection-routes.ts'
 import { commands } from './commands.ts'
 import { batchRoute } from './contacts/batch.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
@@ -20,6 +21,7 @@ import { createServer } from './platform/http/server.ts'
 import { jobMetrics } from './platform/jobs-metrics.ts'
 import type { Logger } from './platform/log.ts'
 import { createMetrics, metricsRoute } from './platform/metrics.ts'
+import { createProgress } from './platform/projections/progress.ts'
 import type { Services } from './services.ts'
 
 /** What is left to say of a mail that was taken away. */
@@ -70,6 +72,7 @@ export async function createApp({ services, tables, checks, adminKey, version, l
   queryRoute(server, contactHistory(runner.load), pool)
   journalRoutes(server, services)
   jobRoutes(server, jobs)
+  projectionRoutes(server, services, createProgress(pool, services.store))
   await importRoutes(server, services)
   emailFileRoutes(server, services)
 

@@ -27,6 +27,8 @@ role('postgres', 'the embedded Postgres')
 if (!process.argv[2] || !program.commands.some((command) => command.name() === process.argv[2])) {
   const { importCommand } = await import('./cli/import.ts')
   importCommand(program, readConfig)
+  const { projectionCommands } = await import('./cli/projections.ts')
+  projectionCommands(program, readConfig)
   const { blobCommands } = await import('./cli/blobs.ts')
   blobCommands(program, readConfig)
 }

@@ -122,7 +122,9 @@ function refusal({ url }: Service, { status, headers, body }: Answer): ServiceEr
     return new ServiceError(`The service at ${url} does not know the key in SMARTCRM_KEY (401). Set it to a valid API key.`, true)
   if (status === 403)
     return new ServiceError(`The key in SMARTCRM_KEY may not do this at ${url} (403). Use the key of a role that may.`, true)
-  if (status === 404) return new ServiceError(`There is no SmartCRM service at ${url} (404). Check SMARTCRM_URL.`, true)
+  const { code } = (body ?? {}) as Partial<Problem>
+  if (status === 404 && (code === undefined || code === 'not-found'))
+    return new ServiceError(`There is no SmartCRM service at ${url} (404). Check SMARTCRM_URL.`, true)
   if (status < 400) return new ServiceError(`${url} is elsewhere now: ${headers.get('location')}. Set SMARTCRM_URL to that.`, true)
   return new ServiceError(`The service at ${url} refused the request (${status}): ${problemText(body as Partial<Problem> | undefined)}`)
 }

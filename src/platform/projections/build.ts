@@ -35,6 +35,8 @@ export type BuildOptions = {
 }
 
 const JOIN_AGAIN_MS = 200
+const BULK = { events: 2_000, bytes: 8 * 2 ** 20 }
+const INDEX_MEMORY = '256MB'
 
 /**
  * Takes the projections that share a position beside the live one to it: reads the log in bulk, makes indexes and the tables that follow from others,
@@ -61,7 +63,7 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
   const follow = async (inBulk: boolean) => {
     const end = (await source.tail()) ?? START
     const isThere = (position: Position) => comparePositions(position, end) >= 0
-    const projector = createProjector({ ...options, subscribe, decode, isThere, inBulk, ...(inBulk && { pace }) })
+    const projector = createProjector({ ...options, subscribe, decode, isThere, inBulk, ...(inBulk && { pace, limits: BULK }) })
     await projector.lead(term)
     return projector
   }
@@ -93,7 +95,10 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
       for (const table of Object.values(projection.tables)) {
         for (const statement of indexStatements(table, row.place)) {
           await here()
-          await pool.rows(statement)
+          await pool.transaction(async (db) => {
+            await db.rows(sql.unsafe`select set_config('maintenance_work_mem', ${INDEX_MEMORY}, true)`)
+            await db.rows(statement)
+          })
         }
         await pool.rows(sql.unsafe`analyze ${sql.identifier([row.place, table.name])}`)
       }

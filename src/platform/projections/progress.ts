@@ -56,7 +56,7 @@ const LEAST_SPEED = 0.001
  * Tells how far the projections and the reactors are. Several who ask within a second share an answer.
  * @returns a function that rejects with a connection error when Postgres is away; a log that is away is told in what it returns
  */
-export function createProgress(pool: Pool, log: Log): () => Promise<Progress> {
+export function createProgress(pool: Pool, log: Log): (isChanged?: boolean) => Promise<Progress> {
   const oldestAfter = createOldest(log)
 
   const ask = async (rows: readonly Row[]): Promise<Told> => {

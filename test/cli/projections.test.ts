@@ -1,0 +1,98 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import t from 'tap'
+import { projections } from '../../projections/index.ts'
+import type { ProjectionStatus } from '../../schema/projection.ts'
+import { sql } from '../../src/platform/database.ts'
+import { adminKey, testApi } from '../support/api.ts'
+import { until } from '../support/processes.ts'
+
+const main = join(import.meta.dirname, '../../src/main.ts')
+t.setTimeout(120_000)
+const api = await testApi(t)
+const { pool } = api.services
+
+/** The command as a process of its own, so that exit codes and output are real. */
+async function run(...args: string[]) {
+  const child = spawn(process.execPath, [main, 'projections', ...args], {
+    env: { PATH: process.env['PATH'], SMARTCRM_KEY: adminKey, SMARTCRM_URL: api.url },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const [[code], stdout, stderr] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
+  return { code: code as number, stdout, stderr }
+}
+const status = async (name: string) => {
+  const { body } = await api.ask('GET', '/v1/admin/projections')
+  return (body.data as ProjectionStatus[]).find((projection) => projection.name === name)!
+}
+const isLive = (name: string) =>
+  until(`${name} to be live`, async () => {
+    const { answering, building } = await status(name)
+    return answering?.state === 'live' && answering.lagSeconds === 0 && building === null
+  })
+
+const created = await api.ask('POST', '/v1/contacts', { name: 'Ada' })
+await api.after(created, '/v1/contacts')
+for (const { name } of projections) await isLive(name)
+
+t.test('they are listed, with where they are and what they lack', async (t) => {
+  const { data } = (await api.ask('GET', '/v1/admin/projections')).body as { data: ProjectionStatus[] }
+  t.same(data.map(({ name }) => name).toSorted(), projections.map(({ name }) => name).toSorted())
+  for (const { answering, building, kept } of data) {
+    t.match(answering, { version: Number, state: 'live', reason: null, trouble: null, lagSeconds: 0, parked: { events: 0, streams: 0 } })
+    t.same([building, kept], [null, null])
+  }
+  const listed = await run()
+  t.equal(listed.code, 0, listed.stderr)
+  t.match(listed.stdout, /^NAME +VERSION +STATE +POSITION +LAG +PARKED +SPEED\n/)
+  for (const { name, version } of projections)
+    t.match(listed.stdout, new RegExp(`^${name} +v${version} +live +\\d+\\.\\d+ +0\\.0 s +0 +\\d+/s$`, 'm'))
+  t.same(JSON.parse((await run('list', '--json')).stdout).length, projections.length)
+})
+
+t.test('one is rebuilt, or all, and gone back from', async (t) => {
+  const rebuilt = await run('rebuild', 'contacts')
+  t.equal(rebuilt.code, 0, rebuilt.stderr)
+  t.match(rebuilt.stdout, /^contacts +v\d+ +live[\s\S]*^ {2}contacts +v\d+ +kept/m)
+  t.equal((await run('rebuild')).code, 0)
+  for (const { name } of projections) t.ok((await status(name)).kept, name)
+  const back = await run('rollback', 'contacts')
+  t.equal(back.code, 0, back.stderr)
+  await isLive('contacts')
+  t.match(await api.ask('GET', `/v1/contacts/${created.body.id}`), { status: 200, body: { name: 'Ada' } })
+})
+
+t.test('one is paused, which is said and keeps waits from being met, and resumed', async (t) => {
+  t.match((await run('pause', 'timeline')).stdout, /^timeline +v\d+ +paused/m)
+  const renamed = await api.ask('PATCH', `/v1/contacts/${created.body.id}`, { name: 'Ada King' })
+  t.equal((await api.after(renamed, '/v1/contacts', { prefer: 'wait=0' })).status, 503)
+  await until('its lag', async () => ((await status('timeline')).answering?.lagSeconds ?? 0) > 0)
+  t.equal((await run('resume', 'timeline')).code, 0)
+  await isLive('timeline')
+  t.equal((await api.after(renamed, '/v1/contacts')).body.data[0].name, 'Ada King')
+})
+
+t.test('what is parked is listed and replayed', async (t) => {
+  t.match(await run('parked', 'contacts'), { code: 0, stdout: 'Nothing is parked.\n' })
+  // As if its first event could not be applied; the row is there, and comes out the same.
+  const [event] = (await api.ask('GET', `/v1/contacts/${created.body.id}/history`)).body.data
+  await pool.rows(sql.unsafe`
+    insert into smartcrm.parked_events (projection, place, stream, revision, event_id, type, commit_position, prepare_position, error)
+    values ('contacts', 'read', ${`contact-${created.body.id}`}, 0, ${event.eventId}, ${event.type}, 1, 1, 'it was not to be')`)
+  await pool.rows(sql.unsafe`update smartcrm.checkpoints set parked_version = parked_version + 1`)
+  const parked = await run('parked', 'contacts')
+  t.match(parked, { code: 1, stdout: `contact-${created.body.id} 0 ContactCreated: it was not to be\n` })
+  await until('the count of it', async () => (await status('contacts')).answering?.parked.events === 1)
+  t.match(await run('replay', 'contacts'), { code: 0, stdout: '1 events are in the tables now; 0 streams stay parked.\n' })
+  t.match(await run('replay', 'contacts'), { code: 0, stdout: /^0 events/ })
+})
+
+t.test('wrong calls say what is wrong', async (t) => {
+  t.match(await run('pause', 'nothing'), { code: 2, stderr: /There is no projection nothing\. There are: contacts, / })
+  t.match(await run('rebuild', 'nothing'), { code: 2, stderr: /There is no projection nothing/ })
+  t.match(await run('pause'), { code: 2, stderr: /missing required argument/ })
+  t.equal((await api.ask('POST', '/v1/admin/projections/rebuild', { names: 'contacts' })).status, 400)
+  t.equal((await api.ask('POST', '/v1/admin/projections/nothing/rollback')).status, 404)
+})

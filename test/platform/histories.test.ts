@@ -299,7 +299,7 @@ t.test('any history, in any batches, once or again, with a crash after any state
         if (a !== b) throw new Error(`${noun}: stored ${a}, expected ${b}`)
       }
     }),
-    { numRuns: 100, seed },
+    { numRuns: 70, seed },
   )
   for (const [what, times] of Object.entries(met)) t.ok(times > 3, `${what}: ${times}`)
 })

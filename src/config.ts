@@ -133,6 +133,28 @@ export const settings = {
   eventStorePort: setting({ name: 'EVENTSTORE_PORT', description: 'Port of the embedded event store. Unset: any free one', parse: port }),
   postgresPort: setting({ name: 'POSTGRES_PORT', description: 'Port of the embedded Postgres. Unset: any free one', parse: port }),
   logLevel: setting({ name: 'LOG_LEVEL', default: 'info', description: `How much is logged: ${logLevels.join(', ')}`, parse: logLevel }),
+  tracesUrl: setting({
+    name: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    description:
+      'Collector that traces are sent to, as JSON over HTTP, for example http://localhost:4318; how, the other OTEL_EXPORTER_OTLP_* variables say. Unset: there are none',
+    parse: httpUrl,
+  }),
+  tracesSampler: setting({
+    name: 'OTEL_TRACES_SAMPLER',
+    description:
+      'Which traces are kept: always_on, always_off, traceidratio, or these with parentbased_ before. Unset: parentbased_always_on',
+    parse: matching(/^(parentbased_)?(always_on|always_off|traceidratio)$/, 'a sampler, like parentbased_traceidratio'),
+  }),
+  tracesRatio: setting({
+    name: 'OTEL_TRACES_SAMPLER_ARG',
+    description: 'The share of traces that traceidratio keeps, from 0 to 1',
+    parse: (text) => Number(matching(/^(0|1|0?\.\d+|1\.0+)$/, 'a number from 0 to 1')(text)),
+  }),
+  tracesDisabled: setting({
+    name: 'OTEL_SDK_DISABLED',
+    description: 'true: no traces, whatever else is set',
+    parse: (text) => text.toLowerCase() === 'true',
+  }),
   serviceUrl: setting({
     name: 'SMARTCRM_URL',
     description: 'Where the command line finds the service. Unset: this machine and PORT',
@@ -160,6 +182,11 @@ export function environment(): NodeJS.ProcessEnv {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return process.env
     throw new ConfigError([`The file .env cannot be read (${(error as Error).message}): mend it or take it away.`])
   }
+}
+
+/** Puts settings that a library reads by itself where it looks for them: what is in the file .env counts for it too. */
+export function shareEnvironment(prefix: string): void {
+  for (const [name, value] of Object.entries(environment())) if (name.startsWith(prefix)) process.env[name] ??= value
 }
 
 /** npm and npx start us below a shell of theirs, and that alone gets the signals that they get. */

@@ -31,6 +31,10 @@ t.test('every setting is read', async (t) => {
     EVENTSTORE_PORT: '2113',
     POSTGRES_PORT: '5432',
     LOG_LEVEL: 'silent',
+    OTEL_EXPORTER_OTLP_ENDPOINT: 'http://collector:4318/',
+    OTEL_TRACES_SAMPLER: 'parentbased_traceidratio',
+    OTEL_TRACES_SAMPLER_ARG: '0.25',
+    OTEL_SDK_DISABLED: 'true',
     SMARTCRM_URL: 'https://crm.example.com/',
     SMARTCRM_KEY: 'key',
   })
@@ -48,6 +52,10 @@ t.test('every setting is read', async (t) => {
     eventStorePort: 2113,
     postgresPort: 5432,
     logLevel: 'silent',
+    tracesUrl: 'http://collector:4318',
+    tracesSampler: 'parentbased_traceidratio',
+    tracesRatio: 0.25,
+    tracesDisabled: true,
     serviceUrl: 'https://crm.example.com',
     apiKey: 'key',
   })

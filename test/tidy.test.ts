@@ -111,6 +111,22 @@ t.test('one file uses the event store’s client', async (t) => {
   )
 })
 
+t.test('what makes traces is loaded only by who asks for them', async (t) => {
+  const users = under('src', 'projections', 'schema').filter(({ imports }) =>
+    imports.some((name) => name.startsWith('@opentelemetry/') && name !== '@opentelemetry/api'),
+  )
+  t.strictSame(
+    users.map(({ path }) => path),
+    ['src/platform/tracing-sdk.ts'],
+  )
+  const importers = sources.filter(({ imports }) => imports.includes('src/platform/tracing-sdk.ts'))
+  t.strictSame(
+    importers.map(({ path }) => path),
+    ['src/roles/run-role.ts'],
+  )
+  t.notMatch(importers[0]?.code, /^import .*tracing-sdk/m, 'and not when the role begins')
+})
+
 t.test('only projections and platform write SQL', async (t) => {
   // The embedded node's SQLite is its own affair.
   const others = under('src', 'schema').filter(({ path }) => !/^src\/(platform|eventstore)\//.test(path))

@@ -5,6 +5,7 @@ import canonicalize from 'canonicalize'
 import type { AnyEventType, NewEvent } from '../../schema/define.ts'
 import type { Metadata, RecordedEvent, StoredEvent } from './event.ts'
 import { seal, unseal } from './sealing.ts'
+import { traceparent } from './tracing.ts'
 import type { SubjectKey, Vault } from './vault.ts'
 
 /** What the fold of a stream has learned of its last event: what the next one is chained to and sealed with. */
@@ -104,6 +105,7 @@ export function createCodec(
       const encoded: EncodedEvent[] = []
       let { revision, hash: prev, key: keyId } = head
       let key: Buffer | null = null
+      const trace = traceparent()
       for (const { type: name, data } of events) {
         const type = types[name]
         if (!type) throw new Error(`${name} is not a declared event.`)
@@ -114,7 +116,7 @@ export function createCodec(
         const id = randomUUID()
         const stored = type.personal.length > 0 ? sealPersonal(type, plain, key!, boundTo(stream, id)) : plain
         revision += 1
-        const metadata = { v: type.version, ...cause, key: keyId, prev }
+        const metadata = { v: type.version, ...cause, key: keyId, ...(trace && { traceparent: trace }), prev }
         const hash = hashOf({ stream, revision, id, type: name, data: stored }, metadata)
         encoded.push({ id, type: name, data: stored, metadata: { ...metadata, hash } })
         prev = hash

@@ -15,6 +15,8 @@ export type Metadata = {
   readonly $causationId: string
   /** The subject's key in the vault; null where nothing is personal. */
   readonly key: string | null
+  /** The trace and span in which it was made, by W3C Trace Context; only where they were recorded. */
+  readonly traceparent?: string
   /** Hash of the event before it in the stream; null for the first. */
   readonly prev: string | null
   /** SHA-256 over the canonical JSON of everything else. */

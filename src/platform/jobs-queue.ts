@@ -4,9 +4,10 @@ import type { Database, Pool } from './database.ts'
 import type { JobType, NewJob } from './jobs.ts'
 import { allowRetries, CANCEL_CHANNEL, notify, putInOrder, WAKE_CHANNEL } from './jobs-store.ts'
 import type { Logger } from './log.ts'
+import type { Traced } from './tracing.ts'
 
 /** What a job's row holds of it. */
-export type Envelope = { readonly data: unknown; readonly correlationId: string; readonly causationId: string }
+export type Envelope = Traced & { readonly data: unknown; readonly correlationId: string; readonly causationId: string }
 
 /** Jobs, wherever they are enqueued, looked at or worked on. */
 export type Jobs = {
@@ -93,10 +94,10 @@ export function openJobs(options: JobsOptions): Jobs {
     return known.type
   }
 
-  const insertOf = ({ id, key, data, correlationId, causationId }: NewJob, { retries }: JobType) => ({
+  const insertOf = ({ id, key, data, correlationId, causationId, traceparent }: NewJob, { retries }: JobType) => ({
     id,
     singletonKey: key,
-    data: { data, correlationId, causationId } satisfies Envelope,
+    data: { data, correlationId, causationId, ...(traceparent && { traceparent }) } satisfies Envelope,
     retryLimit: retries,
     retryDelay: 0,
     retryBackoff: false,

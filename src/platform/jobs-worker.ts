@@ -8,6 +8,7 @@ import { CANCEL_CHANNEL, storeProgress, sweep, WAKE_CHANNEL } from './jobs-store
 import { listen } from './listener.ts'
 import type { Logger } from './log.ts'
 import type { Outcome, Request } from './runner.ts'
+import { withSpan } from './tracing.ts'
 import { uuidv5 } from './uuid.ts'
 
 export type WorkerOptions<S> = {
@@ -47,7 +48,10 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<{ close
       causationId: envelope.causationId,
       execute: (index, command, body, params = {}) => execute(command, body, params, requestOfJob(jobId, envelope, index, command, secret)),
     }
-    const result = await (type.run as (data: unknown, job: JobRun<S>) => ReturnType<JobType['run']>)(envelope.data, job)
+    const handle = type.run as (data: unknown, job: JobRun<S>) => ReturnType<JobType['run']>
+    const attributes = { 'messaging.destination.name': type.queue, 'smartcrm.attempt': job.attempt }
+    const span = { kind: 'consumer', attributes, follows: [envelope] } as const
+    const result = await withSpan<object | undefined>(`process ${type.queue}`, span, () => handle(envelope.data, job))
     // Only what is declared is stored.
     return result && (Value.Clean({ ...type.result, additionalProperties: false }, structuredClone(result)) as object)
   }

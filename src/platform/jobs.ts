@@ -2,6 +2,7 @@ import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox
 import type { Command } from './decider.ts'
 import type { Logger } from './log.ts'
 import type { Outcome } from './runner.ts'
+import type { Traced } from './tracing.ts'
 
 /** What a job's handler works with beside its data. @typeParam S what the process gives to all of them */
 export type JobRun<S = unknown> = {
@@ -79,7 +80,7 @@ export type NewJob = {
   readonly correlationId: string
   /** The id of the event or command that it follows from. */
   readonly causationId: string
-}
+} & Traced
 
 /** A job could not do it this time. The sentence is stored and shown: it must not name anybody. */
 export class Failed extends Error {

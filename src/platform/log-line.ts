@@ -5,7 +5,7 @@ type LoggedError = { message?: string; stack?: string; cause?: LoggedError }
 const names: Record<number, string> = { 40: 'WARN ', 50: 'ERROR ', 60: 'FATAL ' }
 const ERROR = 50
 /** What a person at a terminal does not need: it is the same in every line, or only of use to a program that searches. */
-const untold = new Set(['level', 'time', 'pid', 'hostname', 'name', 'msg', 'err', 'error', 'reqId', 'correlationId'])
+const untold = new Set(['level', 'time', 'pid', 'hostname', 'name', 'msg', 'err', 'error', 'reqId', 'correlationId', 'trace_id', 'span_id'])
 
 /**
  * An entry of the log as a person at a terminal reads it: the local time, the role, what happened and its fields.

@@ -1,6 +1,7 @@
 import { type DestinationStream, type Logger, pino, stdTimeFunctions } from 'pino'
 
 import { logLine } from './log-line.ts'
+import { traceIds } from './tracing.ts'
 
 export type { Logger } from 'pino'
 
@@ -17,6 +18,7 @@ export function createLogger(level: string, name: string, destination?: Destinat
     level,
     name,
     timestamp: stdTimeFunctions.isoTime,
+    mixin: traceIds,
     serializers: { err: errorForLog, error: errorForLog },
     redact: { paths: places.flatMap((place) => secretHeaders.map((header) => join(place, header))), censor: '[redacted]' },
   }

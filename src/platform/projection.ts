@@ -3,6 +3,7 @@ import { type IdentifierSqlToken, sql } from 'slonik'
 import type { AnyEventType } from '../../schema/define.ts'
 import type { Database } from './database.ts'
 import type { RecordedEvent } from './event.ts'
+import type { Traced } from './tracing.ts'
 
 /** What a column holds. A `count` adds what it is given, a `last` (instant) keeps the latest; every other kind takes what it is given. */
 export type ColumnKind = 'uuid' | 'text' | 'integer' | 'boolean' | 'instant' | 'json' | 'count' | 'last'
@@ -21,7 +22,7 @@ export type Value = string | number | boolean | null | object
 export type Row = Record<string, Value>
 
 /** The state of one row to be, as data. Left-out columns of a `put` are null or zero. */
-export type RowWrite = { readonly verb: 'put' | 'patch' | 'merge' | 'remove'; readonly table: string; readonly row: Row }
+export type RowWrite = Traced & { readonly verb: 'put' | 'patch' | 'merge' | 'remove'; readonly table: string; readonly row: Row }
 
 type RowOf<C extends Columns, K extends keyof C> = { [N in K]: ValueOf[C[N]] } & { [N in Exclude<keyof C, K>]?: ValueOf[C[N]] | null }
 

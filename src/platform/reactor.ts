@@ -131,6 +131,7 @@ function jobsOf(reactor: Reactor, event: RecordedEvent, jobs: Jobs): NewJob[] {
       id: reactorJobId(reactor.name, event.id, index),
       correlationId: event.meta.$correlationId,
       causationId: event.id,
+      traceparent: event.meta.traceparent,
     }
   })
 }

@@ -119,7 +119,8 @@ export function createInterpreter(projections: readonly Projection[]): (event: R
     const writes = projections.flatMap((projection) => projection.handle(event))
     return writes.map((write) => {
       if (refreshed.has(write.table)) throw new InvalidWrite(`${write.verb} of ${write.table}: the table follows from others`)
-      return normaliseWrite(tables.get(write.table)!, write)
+      const { traceparent } = event.meta
+      return { ...normaliseWrite(tables.get(write.table)!, write), ...(traceparent && { traceparent }) }
     })
   }
 }

@@ -5,6 +5,7 @@ import type { Metadata, RecordedEvent } from './event.ts'
 import { type EventStore, WrongExpectedRevision } from './event-store.ts'
 import type { Position } from './position.ts'
 import { Refused, Unavailable } from './refusal.ts'
+import { withSpan } from './tracing.ts'
 import { uuidv5 } from './uuid.ts'
 import type { SubjectKey } from './vault.ts'
 
@@ -97,10 +98,12 @@ export function createRunner(
     const guard = guards[decider.category]
     const cause = causeOf(context, request)
     await guard?.before(decided, context, cause)
-    const encoded = await codec.encode(decided, stream, head, cause, request.key)
-    // This process may have been frozen meanwhile, and what it holds taken over: then begin anew.
-    if (guard && performance.now() - heldSince > guard.holdsMs) throw new WrongExpectedRevision(stream, head.revision)
-    const position = await store.append(stream, head.revision, encoded)
+    const { encoded, position } = await withSpan(`append ${decider.category}`, { kind: 'producer' }, async () => {
+      const encoded = await codec.encode(decided, stream, head, cause, request.key)
+      // This process may have been frozen meanwhile, and what it holds taken over: then begin anew.
+      if (guard && performance.now() - heldSince > guard.holdsMs) throw new WrongExpectedRevision(stream, head.revision)
+      return { encoded, position: await store.append(stream, head.revision, encoded) }
+    })
     await guard?.after(decided, context, cause)
     const made = decided.map((event, index): RecordedEvent => {
       const { id, metadata } = encoded[index]!
@@ -130,7 +133,9 @@ export function createRunner(
       let assumeNew = request.assumeNew === true || (request.fresh === true && id === newId(0))
       for (let attempts = 1; ; attempts += 1) {
         try {
-          const outcome = await attempt(command, body, { ...known, id, now: now().toISOString() }, request, assumeNew)
+          const outcome = await withSpan(`decide ${command.operationId}`, {}, () =>
+            attempt(command, body, { ...known, id, now: now().toISOString() }, request, assumeNew),
+          )
           return outcome.position ? outcome : { ...outcome, position: await store.end() }
         } catch (error) {
           if (!(error instanceof WrongExpectedRevision)) throw error

@@ -1,6 +1,7 @@
 import { type Database, type Query, sql } from './database.ts'
 import { type ColumnKind, type Projection, type Refresh, type Row, type RowWrite, snake, type Table } from './projection.ts'
 import { createMemoryTable, isOneRow, keyText, tablesByName } from './rows.ts'
+import { withSpanOfBatch } from './tracing.ts'
 
 /** Milliseconds are all that JavaScript's instants have; a count and an integer may grow past 32 bits. */
 export const sqlTypes: Record<ColumnKind, string> = {
@@ -42,11 +43,15 @@ export function createTableStore(projections: readonly Projection[], schema = 'r
   const refreshes = projections.flatMap((projection) => projection.refreshes.map((refresh) => bind(refresh, projection, schema)))
   return {
     async apply(db, writes) {
-      const touched = new Map<string, readonly Row[]>()
-      for (const [name, ofTable] of Map.groupBy(writes, ({ table }) => table)) {
-        touched.set(name, await stores.get(name)!.apply(db, ofTable))
+      const work = async () => {
+        const touched = new Map<string, readonly Row[]>()
+        for (const [name, ofTable] of Map.groupBy(writes, ({ table }) => table)) {
+          touched.set(name, await stores.get(name)!.apply(db, ofTable))
+        }
+        if (refreshing) for (const refresh of refreshes) await refresh(db, touched)
       }
-      if (refreshing) for (const refresh of refreshes) await refresh(db, touched)
+      // Who reads in bulk reads what was traced long ago: nobody looks at these traces any more.
+      await (refreshing ? withSpanOfBatch('project', writes, work) : work())
     },
     load: async (db, table, keys) => (keys.length > 0 ? stores.get(table)!.load(db, keys) : []),
   }

@@ -1,9 +1,10 @@
-import { type Config, isBelowNpm } from '../config.ts'
+import { type Config, isBelowNpm, shareEnvironment } from '../config.ts'
 import { lockOf, openDataFolder } from '../data-folder.ts'
 import { Fault, faultExitCode } from '../platform/fault.ts'
 import { waitForLock } from '../platform/folder-lock.ts'
 import { endGracefully } from '../platform/graceful-end.ts'
 import { createLogger, type Logger } from '../platform/log.ts'
+import { version } from '../version.ts'
 import { isSupervised, type Role, type RoleMessage, type Running, roles, tellSupervisor } from './role.ts'
 
 /** Those whom the data folder's files belong to: never two on one folder, and the last to end. */
@@ -41,8 +42,19 @@ export async function runRole(role: Role, config: Config): Promise<void> {
 
 async function start(role: Role, config: Config, log: Logger): Promise<Running> {
   if (isSupervised() || keepers.includes(role)) await holdFolder(role, config.dataFolder)
+  const tracing = await startTracing(role, config, log)
   const { run }: { run: (config: Config, log: Logger) => Promise<Running> } = await import(`./${role}.ts`)
-  return run(config, log)
+  const running = await run(config, log)
+  const close = () => running.close().finally(tracing?.close)
+  return { ...running, close }
+}
+
+/** Traces, if they are asked for: nobody else pays for the code that makes them. */
+async function startTracing(role: Role, config: Config, log: Logger) {
+  if (!config.tracesUrl || config.tracesDisabled || keepers.includes(role)) return null
+  shareEnvironment('OTEL_')
+  const { startTracing } = await import('../platform/tracing-sdk.ts')
+  return startTracing({ service: `smartcrm-${role}`, version, sampler: config.tracesSampler, ratio: config.tracesRatio, log })
 }
 
 async function holdFolder(role: Role, folder: string): Promise<void> {

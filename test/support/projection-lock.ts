@@ -59,8 +59,12 @@ function reachedFrom(files: ReadonlyMap<string, File>, file: string, name: strin
   return reached
 }
 
+const parsed = new Map<string, File>()
+
 /** A file's statements as Node prints them without types: without comments, in one form, each beginning at the start of a line. */
 function parse(file: string, text: string): File {
+  const known = parsed.get(text)
+  if (known) return known
   const imports = new Map<string, { file: string; name: string }>()
   const statements: Statement[] = []
   const printed = stripTypeScriptTypes(text, { mode: 'transform' })
@@ -76,6 +80,7 @@ function parse(file: string, text: string): File {
       throw new Error(`A statement of projections/${file} is not of the form that the lock knows: ${text.slice(0, 80)}`)
     }
   }
+  parsed.set(text, { statements, imports })
   return { statements, imports }
 }
 

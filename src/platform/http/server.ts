@@ -7,6 +7,7 @@ import { Invalid, Refused, Unavailable } from '../refusal.ts'
 import { allowedMethods } from './allowed-methods.ts'
 import { parseJson } from './json.ts'
 import { handleClientError, handleError } from './problem.ts'
+import { traceRequests } from './tracing.ts'
 import { compileValidator } from './validation.ts'
 
 declare module 'fastify' {
@@ -77,6 +78,7 @@ export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
   const ending = new AbortController()
   app.decorate('closing', ending.signal)
   app.addHook('preClose', async () => ending.abort())
+  traceRequests(app)
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
     if (ending.signal.aborted) throw closing()

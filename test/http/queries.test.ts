@@ -327,6 +327,11 @@ t.test('a wait that cannot be met is 503, in its time', async (t) => {
     t.ok(performance.now() - started >= seconds * 1_000 - 20)
   }
   t.equal((await ask('GET', '/v1/contacts', undefined, { 'smartcrm-after': '1' })).status, 400)
+
+  const many = Array.from({ length: 300 }, () => ask('GET', '/v1/contacts', undefined, { 'smartcrm-after': beyond, prefer: 'wait=1' }))
+  const other = await create({ name: 'Meanwhile' })
+  t.equal((await after(other, `/v1/contacts/${other.body.id}`)).status, 200, 'hundreds that wait keep nobody else from an answer')
+  t.ok((await Promise.all(many)).every(({ status, headers }) => status === 503 && Number(headers.get('retry-after')) > 0))
 })
 
 t.test('a server that ends lets nobody wait, and answers with a problem meanwhile', async (t) => {

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import t, { type Test } from 'tap'
 import { moveCheckpoint } from '../../src/platform/checkpoint.ts'
 import { openPool, type Pool, sql } from '../../src/platform/database.ts'
@@ -114,3 +115,67 @@ t.test('while Postgres is away waits end in their time, and it says that it cann
   await watch.close()
   await pool.close()
 })
+
+t.test(
+  'thousands of waits at once, while the listener is cut, end as they should and in their time, and leave nothing behind',
+  async (t) => {
+    const REACHED = 40
+    const warnings: Error[] = []
+    const onWarning = (warning: Error) => warnings.push(warning)
+    process.on('warning', onWarning)
+    t.teardown(() => process.off('warning', onWarning))
+    const { pool, watch, move } = await watched(t, 50)
+    const connections = async () =>
+      (
+        await pool.rows<{ listening: number; others: number }>(sql.unsafe`
+        select count(*) filter (where query like 'listen%') as listening, count(*) filter (where query not like 'listen%') as others
+        from pg_stat_activity where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()`)
+      )[0]!
+    await until(() => watch.healthy().listening)
+    const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+    const before = timers()
+
+    // All share one signal, as the requests of a server do. The second thousand is for what never comes, for 20 ms to 1 s.
+    const leaving = new AbortController()
+    const started = performance.now()
+    const wait = async (position: number, timeoutMs: number, signal = leaving.signal) => {
+      const isReached = await watch.waitFor(at(position), timeoutMs, signal)
+      return { isReached, lateMs: performance.now() - started - timeoutMs }
+    }
+    const met = Array.from({ length: 2_000 }, (_, index) => wait(1 + (index % REACHED), LONG_MS))
+    const inVain = Array.from({ length: 2_000 }, (_, index) => wait(REACHED + 1 + index, 20 + (index % 99) * 10))
+    const gone = new AbortController()
+    const left = Array.from({ length: 500 }, () => wait(REACHED + 1, LONG_MS, gone.signal))
+
+    const seen = []
+    for (let step = 0; step < REACHED; step += 1) {
+      await move(step, step + 1)
+      if (step % 8 === 3) await breakListener(pool)
+      seen.push(await connections())
+    }
+    gone.abort()
+    t.ok(
+      seen.every(({ listening, others }) => listening <= 1 && others <= 2),
+      'one connection listens, and no wait takes one',
+    )
+    t.ok((await Promise.all(met)).every(({ isReached }) => isReached))
+    t.notOk((await Promise.all(left)).some(({ isReached }) => isReached))
+    const ended = await Promise.all(inVain)
+    t.notOk(ended.some(({ isReached }) => isReached))
+    t.ok(
+      ended.every(({ lateMs }) => lateMs > -2),
+      'none ends before its time',
+    )
+    t.ok(
+      ended.every(({ lateMs }) => lateMs < LONG_MS / 4),
+      'nor long after it',
+    )
+
+    for (const { signal } of [leaving, gone]) t.equal(getEventListeners(signal, 'abort').length, 0)
+    // The watch itself has one for its next look, and one when it is about to connect again.
+    await until(() => timers() <= before + 1)
+    await until(() => watch.healthy().listening)
+    t.equal(await watch.waitFor(at(REACHED), 0), true)
+    t.same(warnings, [])
+  },
+)

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { queries } from '../projections/index.ts'
+import { projections, queries } from '../projections/index.ts'
 import { Contact } from '../schema/contact.ts'
 import { Id } from '../schema/shared.ts'
 import { projectionRoutes } from './admin/projection-routes.ts'
@@ -20,8 +20,11 @@ import { queryRoute, type Tables } from './platform/http/queries.ts'
 import { createServer } from './platform/http/server.ts'
 import { jobMetrics } from './platform/jobs-metrics.ts'
 import type { Logger } from './platform/log.ts'
-import { createMetrics, metricsRoute } from './platform/metrics.ts'
+import { createMetrics, metricsRoute, requestMetrics } from './platform/metrics.ts'
+import { projectionMetrics } from './platform/projections/metrics.ts'
 import { createProgress } from './platform/projections/progress.ts'
+import { projectionChecks } from './platform/projections/readiness.ts'
+import { resubscriptionMetrics } from './platform/resubscriptions.ts'
 import type { Services } from './services.ts'
 
 /** What is left to say of a mail that was taken away. */
@@ -46,7 +49,8 @@ export type App = { readonly server: FastifyInstance; readonly keys: ApiKeys; se
 type Options = {
   services: Services
   tables: Tables
-  checks: Readonly<Record<string, Check>>
+  /** What /readyz asks, if not of everything that is needed. */
+  checks?: Readonly<Record<string, Check>>
   adminKey: string | undefined
   version: string
   log: Logger
@@ -54,12 +58,22 @@ type Options = {
 
 /** The HTTP API: every route is derived from the lists of commands and queries. */
 export async function createApp({ services, tables, checks, adminKey, version, log }: Options): Promise<App> {
-  const { pool, runner, claims, vault, jobs } = services
+  const { pool, store, runner, claims, vault, jobs } = services
   const keys = createApiKeys(pool, adminKey)
   const server = createServer(keys, log)
   const secret = vault.secret('requests')
+  const metrics = createMetrics()
+  requestMetrics(metrics, server)
+  const progress = createProgress(pool, store)
   await openapiRoutes(server, version)
-  const { setClosing } = healthRoutes(server, checks)
+  const { setClosing } = healthRoutes(
+    server,
+    checks ?? {
+      postgres: () => pool.ping().then(() => null),
+      eventStore: () => store.end().then(() => null),
+      ...projectionChecks(progress, projections),
+    },
+  )
 
   const execute = dispatch(runner, claims)
   for (const command of commands) commandRoute(server, command, views[command.decider.category]!, execute, secret)
@@ -72,12 +86,13 @@ export async function createApp({ services, tables, checks, adminKey, version, l
   queryRoute(server, contactHistory(runner.load), pool)
   journalRoutes(server, services)
   jobRoutes(server, jobs)
-  projectionRoutes(server, services, createProgress(pool, services.store))
+  projectionRoutes(server, services, progress)
   await importRoutes(server, services)
   emailFileRoutes(server, services)
 
-  const metrics = createMetrics()
   jobMetrics(metrics, jobs)
+  projectionMetrics(metrics, progress)
+  resubscriptionMetrics(metrics, pool)
   metricsRoute(server, metrics)
   await server.ready()
   return { server, keys, setClosing }

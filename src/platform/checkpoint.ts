@@ -93,11 +93,3 @@ export async function moveCheckpoint(
 export async function tellTrouble(db: Database, name: string, epoch: number, trouble: string): Promise<void> {
   await db.rows(sql.unsafe`update smartcrm.checkpoints set trouble = ${trouble} where name = ${name} and epoch = ${epoch}`)
 }
-
-/** Whether somebody holds the lease at this moment, by Postgres's clock. */
-export async function isLed(db: Database, name = LIVE): Promise<boolean> {
-  const rows = await db.rows(
-    sql.unsafe`select from smartcrm.checkpoints where name = ${name} and owner is not null and lease_until > clock_timestamp()`,
-  )
-  return rows.length > 0
-}

@@ -1,7 +1,6 @@
-import { Gauge } from 'prom-client'
 import { sql } from './database.ts'
 import type { Jobs } from './jobs-queue.ts'
-import type { Metrics } from './metrics.ts'
+import { gauge, type Metrics } from './metrics.ts'
 import { sharedAnswer } from './shared-answer.ts'
 
 type Count = { queue: string; state: string; jobs: number; oldest: number }
@@ -12,7 +11,7 @@ const FRESH_MS = 2_000
 const WINDOW_SECONDS = 300
 
 /** How many jobs are in which state, how old, and how long they took lately: from the table, so the same whichever process is asked. */
-export function jobMetrics({ registry }: Metrics, jobs: Jobs): void {
+export function jobMetrics(metrics: Metrics, jobs: Jobs): void {
   const queues = sql.array(
     jobs.types.map(({ queue }) => queue),
     'text',
@@ -34,37 +33,41 @@ export function jobMetrics({ registry }: Metrics, jobs: Jobs): void {
       from pgboss.job
       where name = any(${queues}) and state = 'completed' and completed_on > now() - ${WINDOW_SECONDS} * interval '1 second' group by 1`)
   }, FRESH_MS)
-  const gauge = (name: string, help: string, labelNames: string[], fill: (gauge: Gauge) => Promise<void>) =>
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers: [registry],
-      async collect() {
-        this.reset()
-        await fill(this)
-      },
-    })
 
-  gauge(
-    'smartcrm_jobs',
-    'Jobs by queue and state (created, retry, active, completed, cancelled, failed).',
-    ['queue', 'state'],
-    async (gauge) => {
-      for (const { queue, state, jobs } of await counts()) gauge.set({ queue, state }, jobs)
+  gauge(metrics, {
+    name: 'smartcrm_jobs',
+    help: 'Jobs by queue and state (created, retry, active, completed, cancelled, failed).',
+    labels: ['queue', 'state'],
+    async tell(sample) {
+      for (const { queue, state, jobs } of await counts()) sample({ queue, state }, jobs)
     },
-  )
-  gauge('smartcrm_jobs_oldest_seconds', 'Age of the oldest job by queue and state.', ['queue', 'state'], async (gauge) => {
-    for (const { queue, state, oldest } of await counts()) gauge.set({ queue, state }, oldest)
   })
-  gauge('smartcrm_jobs_finished_recently', `Jobs done in the last ${WINDOW_SECONDS} s.`, ['queue'], async (gauge) => {
-    for (const { queue, jobs } of await durations()) gauge.set({ queue }, jobs)
+  gauge(metrics, {
+    name: 'smartcrm_jobs_oldest_seconds',
+    help: 'Age of the oldest job by queue and state.',
+    labels: ['queue', 'state'],
+    async tell(sample) {
+      for (const { queue, state, oldest } of await counts()) sample({ queue, state }, oldest)
+    },
   })
-  gauge('smartcrm_job_duration_seconds', `How long jobs took in the last ${WINDOW_SECONDS} s.`, ['queue', 'quantile'], async (gauge) => {
-    for (const { queue, p50, p95, p99 } of await durations()) {
-      gauge.set({ queue, quantile: '0.5' }, p50)
-      gauge.set({ queue, quantile: '0.95' }, p95)
-      gauge.set({ queue, quantile: '0.99' }, p99)
-    }
+  gauge(metrics, {
+    name: 'smartcrm_jobs_finished_recently',
+    help: `Jobs done in the last ${WINDOW_SECONDS} s.`,
+    labels: ['queue'],
+    async tell(sample) {
+      for (const { queue, jobs } of await durations()) sample({ queue }, jobs)
+    },
+  })
+  gauge(metrics, {
+    name: 'smartcrm_job_duration_seconds',
+    help: `How long jobs took in the last ${WINDOW_SECONDS} s.`,
+    labels: ['queue', 'quantile'],
+    async tell(sample) {
+      for (const { queue, p50, p95, p99 } of await durations()) {
+        sample({ queue, quantile: '0.5' }, p50)
+        sample({ queue, quantile: '0.95' }, p95)
+        sample({ queue, quantile: '0.99' }, p99)
+      }
+    },
   })
 }

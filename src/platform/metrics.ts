@@ -1,10 +1,75 @@
 import type { FastifyInstance } from 'fastify'
-import { Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 export type Metrics = { readonly registry: Registry }
 
-/** What is measured in this process: add to it by prom-client's metrics with `registers: [registry]`. Labels never name anybody. */
-export const createMetrics = (): Metrics => ({ registry: new Registry() })
+/** What is measured in this process: add to it by what is below, or by prom-client's metrics with `registers: [registry]`. Labels never name anybody. */
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  return { registry }
+}
+
+/** Takes a value of the series that the labels name. */
+export type Sample = (labels: Readonly<Record<string, string>>, value: number) => void
+
+type Told = {
+  readonly name: string
+  readonly help: string
+  readonly labels?: readonly string[]
+  /** Called by every scrape. Where it throws, what it asks is away, and the metric has no series: other metrics are still told. */
+  tell(sample: Sample): Promise<void>
+}
+
+/** A metric that is not counted here but asked for elsewhere whenever somebody scrapes. */
+export function gauge({ registry }: Metrics, { name, help, labels = [], tell }: Told): void {
+  new Gauge({
+    name,
+    help,
+    labelNames: labels,
+    registers: [registry],
+    collect() {
+      return tellAnew(this, tell, (labels, value) => this.set(labels, value))
+    },
+  })
+}
+
+/** The same for what only grows; its name ends in `_total`. */
+export function counter({ registry }: Metrics, { name, help, labels = [], tell }: Told): void {
+  new Counter({
+    name,
+    help,
+    labelNames: labels,
+    registers: [registry],
+    collect() {
+      return tellAnew(this, tell, (labels, value) => this.inc(labels, value))
+    },
+  })
+}
+
+async function tellAnew(metric: Gauge | Counter, tell: Told['tell'], sample: Sample): Promise<void> {
+  const clear = () => {
+    metric.reset()
+    // Without labels it would be 0, and what is not known is not 0.
+    metric.remove({})
+  }
+  clear()
+  await tell(sample).catch(clear)
+}
+
+/** How many requests, by method, route and status, and how long they took. */
+export function requestMetrics({ registry }: Metrics, app: FastifyInstance): void {
+  const durations = new Histogram({
+    name: 'smartcrm_http_request_duration_seconds',
+    help: 'Requests by how long they took; the live journal as long as it was listened to.',
+    labelNames: ['method', 'route', 'status'],
+    registers: [registry],
+  })
+  app.addHook('onResponse', async ({ method, routeOptions }, { statusCode, elapsedTime }) => {
+    // The route's template, not the address: addresses carry e-mail addresses and search words.
+    durations.observe({ method, route: routeOptions.url ?? '(none)', status: statusCode }, elapsedTime / 1_000)
+  })
+}
 
 /** `/metrics` in the Prometheus text format. It tells how much there is of what, so it asks for a key like any other route. */
 export function metricsRoute(app: FastifyInstance, { registry }: Metrics): void {

@@ -1,12 +1,9 @@
-import { projections } from '../../projections/index.ts'
 import { createApp } from '../app.ts'
 import type { Config } from '../config.ts'
-import { isLed } from '../platform/checkpoint.ts'
 import { migrate } from '../platform/database.ts'
 import type { Logger } from '../platform/log.ts'
 import { listenFault } from '../platform/ports.ts'
 import { watchPosition } from '../platform/position-watch.ts'
-import { notAnswering } from '../platform/projections/answers.ts'
 import { openServices } from '../services.ts'
 import { version } from '../version.ts'
 import { connected } from './connected.ts'
@@ -24,15 +21,6 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     adminKey: config.adminKey,
     version,
     log,
-    checks: {
-      postgres: () => services.pool.ping().then(() => null),
-      eventStore: () => services.store.end().then(() => null),
-      tables: async () => {
-        const missing = await notAnswering(services.pool, projections)
-        return missing.length > 0 ? `being built: ${missing.join(', ')}` : null
-      },
-      projector: async () => ((await isLed(services.pool)) ? null : 'no projector is at work: the read tables stand still'),
-    },
   })
   const close = async () => {
     setClosing()

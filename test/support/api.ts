@@ -32,7 +32,7 @@ export const adminKey = 'a-key-for-tests-0123456789'
 type Options = {
   projector?: boolean
   log?: Logger
-  /** What /readyz asks. */
+  /** What /readyz asks, if not of everything. */
   checks?: Parameters<typeof createApp>[0]['checks']
 }
 
@@ -41,7 +41,7 @@ type Teardown = { teardown(clear: () => unknown): void }
 
 /** The whole service on its real servers, in this process: event store and database of this test's own. */
 export async function testApi(t: Teardown, options: Options = {}): Promise<TestApi> {
-  const { projector = true, log = createLogger(process.env['TEST_LOG'] ?? 'silent', 'test'), checks = {} } = options
+  const { projector = true, log = createLogger(process.env['TEST_LOG'] ?? 'silent', 'test'), checks } = options
   const folder = await mkdtemp(join(tmpdir(), 'smartcrm-test-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const { url: databaseUrl } = await testDatabase(t)
@@ -53,7 +53,7 @@ export async function testApi(t: Teardown, options: Options = {}): Promise<TestA
   if (projector) t.teardown((await runProjector(config, log)).close)
   const tables = await watchPosition(services.pool, log)
   t.teardown(tables.close)
-  const { server, setClosing } = await createApp({ services, tables, checks, adminKey, version: '0.0.0', log })
+  const { server, setClosing } = await createApp({ services, tables, ...(checks && { checks }), adminKey, version: '0.0.0', log })
   const url = await server.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => server.close())
   const contract = createContract(server.swagger())

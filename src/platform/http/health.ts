@@ -1,7 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 
+/** Something to be said that is no reason to turn requests away. */
+export type Note = { readonly note: string }
+
 /** One thing that the service needs: fine (null), or what is wrong with it in words. */
-export type Check = () => Promise<string | null>
+export type Check = () => Promise<string | Note | null>
 
 const CHECK_MS = 2_000
 
@@ -17,11 +20,14 @@ export function healthRoutes(app: FastifyInstance, checks: Readonly<Record<strin
   app.get('/livez', { config, schema }, async () => ({ status: 'ok' }))
 
   app.get('/readyz', { config, schema }, async (_request, reply) => {
-    const results = await Promise.all(Object.entries(checks).map(async ([name, check]) => [name, (await bounded(check)) ?? 'ok'] as const))
-    const ready = !closing && results.every(([, result]) => result === 'ok')
+    const results = await Promise.all(Object.entries(checks).map(async ([name, check]) => [name, await bounded(check)] as const))
+    const ready = !closing && results.every(([, result]) => typeof result !== 'string')
     reply.code(ready ? 200 : 503).header('cache-control', 'no-store')
     if (!ready) reply.header('retry-after', '1')
-    return { status: closing ? 'closing' : ready ? 'ready' : 'not ready', checks: Object.fromEntries(results) }
+    return {
+      status: closing ? 'closing' : ready ? 'ready' : 'not ready',
+      checks: Object.fromEntries(results.map(([name, result]) => [name, typeof result === 'object' ? (result?.note ?? 'ok') : result])),
+    }
   })
 
   return {
@@ -31,7 +37,7 @@ export function healthRoutes(app: FastifyInstance, checks: Readonly<Record<strin
   }
 }
 
-async function bounded(check: Check): Promise<string | null> {
+async function bounded(check: Check): Promise<string | Note | null> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<string>((resolve) => {
     timer = setTimeout(() => resolve(`no answer within ${CHECK_MS / 1000} s`), CHECK_MS)

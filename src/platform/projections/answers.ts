@@ -25,12 +25,6 @@ export async function readAnswered(db: Database): Promise<Answered> {
   return { position: toPosition(row!), epoch: row!.epoch, isOne: row!.isOne }
 }
 
-/** Those of the projections that have no tables yet that could answer. */
-export async function notAnswering(db: Database, projections: readonly Projection[]): Promise<string[]> {
-  const rows = await readRows(db)
-  return projections.flatMap(({ name }) => (rows.some((row) => row.name === name && row.place === 'read') ? [] : [name]))
-}
-
 /**
  * Asks tables what only those may be asked that hold all that the log said up to `position`: whether there is something that nobody refers to. Meanwhile
  * none of them is replaced or paused.

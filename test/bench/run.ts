@@ -3,10 +3,11 @@
  * comment, measures when it is run alone, with the arguments, prints a table, and writes the same as JSON to the file that BENCH_OUT names.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { aboutFile } from '../support/about-file.ts'
 
 const names = readdirSync(import.meta.dirname)
   .map((file) => basename(file, '.ts'))
@@ -16,22 +17,11 @@ const {
   positionals: [name, ...args],
 } = parseArgs({ options: { out: { type: 'string' } }, allowPositionals: true })
 
-if (name === undefined) for (const one of names) console.log(`${one.padEnd(14)} ${about(one)}`)
+if (name === undefined) for (const one of names) console.log(`${one.padEnd(14)} ${aboutFile(join(import.meta.dirname, `${one}.ts`))}`)
 else if (names.includes(name)) process.exitCode = run(name)
 else {
   console.error(`There is no bench ${name}. There are: ${names.join(', ')}.`)
   process.exitCode = 2
-}
-
-/** The first sentence of what the file says of itself. */
-function about(name: string): string {
-  const [, comment = ''] =
-    /^(?:import .*\n|\s)*\/\*\*?([\s\S]*?)\*\//.exec(readFileSync(join(import.meta.dirname, `${name}.ts`), 'utf8')) ?? []
-  const text = comment
-    .replace(/\n\s*\*/g, ' ')
-    .replace(/\s+/g, ' ')
-    .trim()
-  return /^.*?[.;](?=\s|$)/.exec(text)?.[0] ?? text
 }
 
 function run(name: string): number {

@@ -6,6 +6,7 @@ type Pair = { client: Socket; server: Socket; held: Record<Direction, Buffer[]>;
 
 /** A TCP proxy that can treat its connections badly. */
 export type MisbehavingProxy = {
+  readonly port: number
   /** For the official client. */
   readonly url: string
   /** How many connections have been made through it so far. */
@@ -67,8 +68,10 @@ export async function misbehavingProxy(t: Teardown, target: { port: number }): P
     cut()
     return new Promise((resolve) => server.close(resolve))
   })
+  const { port } = server.address() as AddressInfo
   return {
-    url: `esdb://127.0.0.1:${(server.address() as AddressInfo).port}?tls=false`,
+    port,
+    url: `esdb://127.0.0.1:${port}?tls=false`,
     made: () => made,
     open: () => pairs.size,
     freeze(...directions) {

@@ -1,4 +1,4 @@
-/** The long form of the event node's tests: fifty kills, two thousand histories. Some minutes: `node test/eventstore/soak.ts`. */
+/** The long form of the event node's tests: fifty kills, two thousand histories. Some minutes: `npm run soak -- eventstore`. */
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 
@@ -8,6 +8,6 @@ const runs: [file: string, settings: Record<string, string>][] = [
 ]
 for (const [file, settings] of runs) {
   const env = { ...process.env, TAP_TIMEOUT: '3600', ...settings }
-  const { status } = spawnSync(process.execPath, [join(import.meta.dirname, file)], { env, stdio: 'inherit' })
+  const { status } = spawnSync(process.execPath, [join(import.meta.dirname, `../eventstore/${file}`)], { env, stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
 }

@@ -19,8 +19,13 @@ export async function startWhole(t: Test, folder: string, env: NodeJS.ProcessEnv
     detached: true,
   })
   const { lines } = started
-  const records = () =>
-    lines.flatMap((line) => (line.startsWith('{') ? [JSON.parse(line) as { pid: number; name: string; msg?: string }] : []))
+  // Asked for again and again while it grows: each line is read once.
+  const known: { pid: number; name: string; msg?: string }[] = []
+  let read = 0
+  const records = () => {
+    for (; read < lines.length; read += 1) if (lines[read]!.startsWith('{')) known.push(JSON.parse(lines[read]!))
+    return known
+  }
   const pids = (role: string) => records().flatMap(({ name, pid, msg }) => (name === role && msg === `${role} is up` ? [pid] : []))
   const postmaster = async () => Number.parseInt(await readFile(join(data, 'postgres/cluster/postmaster.pid'), 'utf8'), 10)
   let server: number | undefined

@@ -8,6 +8,7 @@ type Options = {
   start: () => ChildProcess
   /** Told when it ended without being stopped. @returns whether to start it again */
   onEnd: (code: number | null) => boolean
+  longestPauseMs?: number
 }
 
 /** A process that is started again when it ends. */
@@ -18,12 +19,11 @@ export type KeptProcess = {
 }
 
 const firstPauseMs = 100
-const longestPauseMs = 10_000
 /** A process that ran this long was well: the next time it is started again quickly. */
 const wellAfterMs = 30_000
 
-/** Starts a process, and again when it ends, after pauses that double from 0.1 s to 10 s. */
-export function keepRunning({ name, log, start, onEnd }: Options): KeptProcess {
+/** Starts a process, and again when it ends, after pauses that double from 0.1 s to 10 s, unless it says otherwise. */
+export function keepRunning({ name, log, start, onEnd, longestPauseMs = 10_000 }: Options): KeptProcess {
   const stopping = new AbortController()
   let child: ChildProcess | undefined
   const kill = (signal: NodeJS.Signals) => void child?.kill(signal)

@@ -33,11 +33,10 @@ export function createChaos(cluster: Cluster, random: Random, mix: Mix, say: (li
   const later = (ms: number, work: () => void) => void delay(ms, undefined, { signal: calming.signal }).then(work, () => {})
 
   const strike = async () => {
-    // As often a role as any other, however many processes have it; of the projectors mostly the one that leads.
-    const role = random.pick([...new Set(cluster.nodes.map(({ role }) => role))])
-    const ofRole = cluster.nodes.filter((node) => node.role === role)
-    const drawn = random.pick(ofRole)
-    const node = role === 'projector' && random.chance(0.5) ? cluster.leader() : drawn
+    // Each process as often as any other, but of the projectors mostly the one that leads.
+    const drawn = random.pick(cluster.nodes)
+    const leads = random.chance(0.5)
+    const node = drawn.role === 'projector' && leads ? cluster.leader() : drawn
     const blow = random.weighted(mix.weights)
     const lastsMs = Math.round(random.between(...mix.lastsMs))
     const link = random.pick(linksOf(cluster, node))

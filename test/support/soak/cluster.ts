@@ -95,7 +95,8 @@ export async function startCluster({ folder, apis = 2, projectors = 3, workers =
       }
       return started
     }
-    const kept = keepRunning({ name, log, start, onEnd: () => true })
+    // Short, so that there is something to strike.
+    const kept = keepRunning({ name, log, start, onEnd: () => true, longestPauseMs: 1_000 })
     const pid = async (whom?: 'postmaster') => (whom ? postmaster(data).catch(() => undefined) : child?.pid)
     const thaw = () => {
       for (const pid of frozen.splice(0)) signal(pid, 'SIGCONT')

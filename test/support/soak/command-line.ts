@@ -1,7 +1,10 @@
 import { type Settings, soak } from './soak.ts'
 
 /** Runs a soak and prints what came of it; the process ends with 1 if there were faults. @param seed a number; any, if it is not given */
-export async function soakFromCommandLine(seed: string | undefined, settings: Pick<Settings, 'rate' | 'mix' | 'extent'>): Promise<void> {
+export async function soakFromCommandLine(
+  seed: string | undefined,
+  settings: Pick<Settings, 'rate' | 'mix' | 'extent' | 'keep'>,
+): Promise<void> {
   const { faults, figures } = await soak({
     seed: seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(seed),
     healSeconds: 60,

@@ -36,7 +36,8 @@ export function startLoad(book: Book, client: Client, faults: Faults, rate: numb
   const ending = new AbortController()
   const givingUp = new AbortController()
   const waiting = new Set<Promise<void>>()
-  const most = Math.max(20, rate)
+  // More would only wait in the service, each the longer.
+  const most = Math.min(100, Math.max(20, rate))
   let leftOut = 0
 
   const send = async (command: Command) => {

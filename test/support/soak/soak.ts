@@ -36,6 +36,8 @@ export type Settings = {
    */
   readonly takeoverSeconds?: number
   readonly importEveryMs: number
+  /** Whether the folder stays also when nothing is wrong. */
+  readonly keep?: boolean
   readonly processes?: { readonly apis: number; readonly projectors: number; readonly workers: number }
   say(line: string): void
 }
@@ -49,7 +51,7 @@ const log = createLogger('error', 'soak')
  * what was acknowledged: no false success, nothing lost or double, nobody who follows the log left behind, and the read tables equal to the log.
  */
 export async function soak(settings: Settings): Promise<Report> {
-  const { seed, rate, mix, extent, healSeconds, takeoverSeconds, importEveryMs, processes, say } = settings
+  const { seed, rate, mix, extent, healSeconds, takeoverSeconds, importEveryMs, processes, keep = false, say } = settings
   const startedAt = performance.now()
   const tell = (line: string) => say(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(7)} s  ${line}`)
   const faults = createFaults()
@@ -70,7 +72,7 @@ export async function soak(settings: Settings): Promise<Report> {
     const readers = startReaders(cluster.apis.length, book, client, createRandom(seed + 3), faults)
     const imports = startImports(client, faults, run, importEveryMs)
     const chaos = createChaos(cluster, createRandom(seed + 4), mix, (line) =>
-      tell(`${line.padEnd(32)} ${load.sent.length} sent, ${load.waiting()} waiting, ${faults.count()} faults`),
+      tell(`${line.padEnd(32)} ${load.sent.length - load.waiting()} answered, ${load.waiting()} waiting, ${faults.count()} faults`),
     )
     const loadedAt = performance.now()
     if ('rounds' in extent) await chaos.rounds(extent.rounds)
@@ -144,7 +146,7 @@ export async function soak(settings: Settings): Promise<Report> {
     }
   } finally {
     await cluster.close()
-    if (faults.count() === 0) await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+    if (faults.count() === 0 && !keep) await rm(folder, { recursive: true, force: true, maxRetries: 5 })
     else tell(`what the processes said is in ${join(folder, 'logs')}`)
   }
 }

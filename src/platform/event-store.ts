@@ -1,21 +1,25 @@
 import {
+  type AllStreamSubscription,
   BACKWARDS,
   END,
   ErrorType,
   EventStoreDBClient,
+  eventTypeFilter,
   excludeSystemEvents,
   type JSONType,
   jsonEvent,
   NO_STREAM,
   type RecordedEvent as ServerEvent,
   START,
+  streamNameFilter,
 } from '@eventstore/db-client'
 import type { Logger } from 'pino'
+import { heartbeatEvents } from '../../schema/heartbeat-events.ts'
 import type { EncodedEvent } from './codec.ts'
 import type { StoredEvent } from './event.ts'
 import { comparePositions, type Position } from './position.ts'
 import { Unavailable } from './refusal.ts'
-import { type Connect, type Source, subscription } from './subscription.ts'
+import { type Connect, type Followed, type Resubscriptions, type Source, subscription } from './subscription.ts'
 
 /** Somebody else appended to the stream since it was folded. */
 export class WrongExpectedRevision extends Error {
@@ -33,13 +37,37 @@ export class AppendTooLarge extends Error {
   }
 }
 
+/** No answer came in time: the events may be in the log by now, or not. To find out, the same command is sent again with the same Idempotency-Key. */
+export class OutcomeUnknown extends Unavailable {
+  constructor(stream: string, cause: unknown) {
+    super(`The event store did not say in time whether it took the events for ${stream}.`, { cause })
+    this.name = 'OutcomeUnknown'
+  }
+}
+
+/** Every node that was asked said that another one leads: the cluster is electing. None of the events was taken. */
+export class NotLeader extends Unavailable {
+  constructor(stream: string, cause: unknown) {
+    super(`No node of the event store leads just now, so nothing was appended to ${stream}.`, { cause })
+    this.name = 'NotLeader'
+  }
+}
+
+/** The stream of the heartbeat, which whoever follows the log is sent whatever was asked for. */
+export const HEARTBEAT_STREAM = 'heartbeat'
+
+/** Which events are followed: those of streams whose names begin so, or those of these types. */
+export type EventFilter = { readonly streams: readonly string[] } | { readonly types: readonly string[] }
+
 /** The log, without the official client's sharp edges. Nobody else imports that client. */
 export type EventStore = {
   /**
    * Appends all of the events, or none, after the given revision (-1: the stream has no event yet).
    * An unknown outcome (a timeout, a lost connection) is resolved: tried again with the same ids and bytes, and on a conflict read back and compared.
+   * @param timeoutMs the deadline for all of that, 8 s unless it says
    * @returns the position of the last one; null where the server does not tell
-   * @throws WrongExpectedRevision; AppendTooLarge; Unavailable when the outcome is still unknown at the deadline
+   * @throws WrongExpectedRevision; AppendTooLarge; TypeError for what JSON cannot carry. At the deadline OutcomeUnknown; or NotLeader, or another
+   *   Unavailable, where it is sure that nothing was taken
    */
   append(stream: string, expectedRevision: number, events: readonly EncodedEvent[], timeoutMs?: number): Promise<Position | null>
   /** All events of a stream in order, or none when there is no such stream. @throws Unavailable */
@@ -56,6 +84,14 @@ export type EventStore = {
   tail(): Promise<Position | null>
   /** Every event but the server's own after a position, for ever: it subscribes again by itself until the signal aborts. */
   subscribe(options: { after: Position | null; signal: AbortSignal }): AsyncIterable<StoredEvent>
+  /**
+   * The same with markers in between, `{ position, event: null }`, each in its place: what a position says was followed has been handed out before it.
+   * With a filter there is one for every heartbeat, and others as the server pleases; so the position moves on where nothing that is asked for happens.
+   * To be stored, and given as `after` the next time.
+   */
+  follow(options: { after: Position | null; signal: AbortSignal; filter?: EventFilter }): AsyncIterable<Followed>
+  /** How often a subscription of this store had to be made again, by reason; counted up as it happens. */
+  readonly resubscriptions: Readonly<Resubscriptions>
   /** Keeps only the newest events of a stream. */
   keepNewest(stream: string, count: number): Promise<void>
   close(): Promise<void>
@@ -65,21 +101,30 @@ const TRY_MS = 3_000
 const TIMEOUT_MS = 8_000
 const READ_TRIES = 3
 const TAIL_PAGE = 100
+/** While no connection can be made, one is tried for all who wait for it, at longest this long after the last try. */
+const RECONNECT_MS = 1_000
+/** The server sends a checkpoint after so many windows of 32 events. */
+const CHECKPOINT_WINDOWS = 32
 
-/**
- * @param url `esdb://…`; connecting happens on first use, so this never fails for a server that is away
- * @param silenceMs for how long a subscription may say nothing; more than the heartbeat's interval
- */
-export function openEventStore(url: string, log: Logger, silenceMs?: number): EventStore {
+type Options = {
+  /** For how long a subscription may say nothing; more than the heartbeat's interval. */
+  readonly silenceMs?: number
+  /** How long an append waits for an answer before it tries again over another connection. */
+  readonly tryMs?: number
+}
+
+/** @param url `esdb://…`; connecting happens on first use, so this never fails for a server that is away */
+export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TRY_MS }: Options = {}): EventStore {
   let opened = 0
   let client = openClient(url, opened)
   let closed = false
   const waiting = new Set<(error: Error) => void>()
+  const resubscriptions: Resubscriptions = { ended: 0, failed: 0, silent: 0, tooSlow: 0, wentBack: 0 }
 
   /** A deadline that holds whatever the client does (finding the leader of a cluster takes its own time); closing ends the wait too. */
   const within = async <T>(ms: number, work: Promise<T>): Promise<T> => {
     const { promise: givenUp, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => reject(new Error(`no answer within ${Math.round(ms)} ms`)), ms)
+    const timer = setTimeout(() => reject(new NoAnswer(`no answer within ${Math.round(ms)} ms`)), ms)
     waiting.add(reject)
     try {
       return await Promise.race([work, givenUp])
@@ -101,17 +146,49 @@ export function openEventStore(url: string, log: Logger, silenceMs?: number): Ev
     closeChannel(used)
   }
 
+  let misses = 0
+  let reconnecting: Promise<unknown> | null = null
+
+  /** The official client connects anew for every call that finds none: with thousands waiting that would be a storm. */
+  const backOff = () => {
+    if (reconnecting) return
+    reconnecting = sleep(Math.random() * Math.min(100 * 2 ** misses, RECONNECT_MS)).then(() => {
+      reconnecting = null
+    })
+    misses += 1
+  }
+
+  /** One try, and what it tells of the connection. */
+  const ask = async <T>(ms: number, work: (client: EventStoreDBClient) => Promise<T>): Promise<T> => {
+    const endsAt = performance.now() + ms
+    if (reconnecting) await within(ms, reconnecting).catch((error: Error) => notSent(error.message))
+    if (closed) notSent('the event store was closed')
+    if (performance.now() >= endsAt) notSent('there was no time left')
+    const used = client
+    try {
+      const result = await within(endsAt - performance.now(), work(used))
+      misses = 0
+      return result
+    } catch (error) {
+      if (isAnswer(error) || isFull(error)) misses = 0
+      else if (isCut(error)) backOff()
+      else replace(used)
+      throw error
+    }
+  }
+
   /** For what may be tried again without harm. A connection that was cut is only noticed by its next use. */
-  const call = async <T>(what: string, work: (client: EventStoreDBClient) => Promise<T>): Promise<T> => {
-    const endsAt = performance.now() + TIMEOUT_MS
+  const call = async <T>(
+    what: string,
+    work: (client: EventStoreDBClient) => Promise<T>,
+    endsAt = performance.now() + TIMEOUT_MS,
+  ): Promise<T> => {
     for (let attempt = 1; ; attempt += 1) {
       const used = client
       try {
-        if (closed) throw new Error('the event store was closed')
-        return await within(endsAt - performance.now(), work(used))
+        return await ask(endsAt - performance.now(), work)
       } catch (cause) {
         const cut = used !== client || isCut(cause)
-        if (!cut && !isAnswer(cause)) replace(used)
         const again = cut && !closed && attempt < READ_TRIES && performance.now() < endsAt
         if (!again) throw new Unavailable(`The event store cannot be reached (${what}).`, { cause })
         await sleep(Math.random() * 50 * 2 ** attempt)
@@ -133,60 +210,79 @@ export function openEventStore(url: string, log: Logger, silenceMs?: number): Ev
   const deadline = TIMEOUT_MS
   const readStream = (stream: string) => call('read', (client) => read(client.readStream(stream, { deadline })))
 
-  const appendOnce = async (stream: string, expectedRevision: number, events: readonly EncodedEvent[], timeoutMs: number) => {
-    const used = client
+  const appendOnce = async (stream: string, expectedRevision: number, events: readonly EncodedEvent[], ms: number) => {
     const messages = events.map(({ id, type, data, metadata }) => jsonEvent({ id, type, data: data as JSONType, metadata }))
-    try {
-      const appended = used.appendToStream(stream, messages, {
-        expectedRevision: expectedRevision === -1 ? NO_STREAM : BigInt(expectedRevision),
-        deadline: timeoutMs,
-      })
-      return (await within(timeoutMs, appended)).position ?? null
-    } catch (error) {
-      if (!isAnswer(error)) replace(used)
-      throw error
-    }
+    const revision = expectedRevision === -1 ? NO_STREAM : BigInt(expectedRevision)
+    const { success, position } = await ask(ms, (client) =>
+      client.appendToStream(stream, messages, { expectedRevision: revision, deadline: ms }),
+    )
+    // Told so where the address says `throwOnAppendFailure=false`; the revision that comes with it is wrong.
+    if (!success) throw new WrongExpectedRevision(stream, expectedRevision)
+    return position ?? null
   }
 
-  const connect = (): Connect => {
+  /** Whether these very events are what comes after the revision. @returns the position of the last one; undefined: others are there, or none */
+  const positionOf = async (stream: string, expectedRevision: number, events: readonly EncodedEvent[], endsAt: number) => {
+    const options = { fromRevision: BigInt(expectedRevision + 1), maxCount: events.length, deadline }
+    const there = await call('read', (client) => read(client.readStream(stream, options)), endsAt)
+    return events.every(({ id }, index) => there[index]?.id === id) ? there.at(-1)!.position : undefined
+  }
+
+  const connect = (filter?: EventFilter): Connect => {
     let used = client
+    const isAskedFor = matcherOf(filter)
     return {
       open(after) {
         used = client
-        return used.subscribeToAll({ fromPosition: after ?? START, filter: excludeSystemEvents() }) as unknown as Source
+        return used.subscribeToAll({ fromPosition: after ?? START, filter: serverFilter(filter) }) as unknown as Source
       },
-      toStored: (answer) => {
-        const { event } = answer as { event?: ServerEvent }
-        return event ? toStored(event) : null
+      toFollowed(answer) {
+        const { event, marker } = answer as { event?: ServerEvent; marker?: Position }
+        if (marker) return { position: marker, event: null }
+        if (!event) return null
+        const stored = toStored(event)
+        return { position: stored.position, event: isAskedFor(stored) ? stored : null }
       },
+      isTooSlow: (error) => /too slow/i.test((error as Error).message),
       distrust: () => replace(used),
     }
   }
 
   return {
+    resubscriptions,
+
     async append(stream, expectedRevision, events, timeoutMs = TIMEOUT_MS) {
+      refuseUnstorable(stream, events)
       const endsAt = performance.now() + timeoutMs
-      let unknown: unknown
+      let failure: unknown
+      let mayBeTaken = false
+      let isSlow = false
       for (let attempt = 0; ; attempt += 1) {
         const left = endsAt - performance.now()
-        if (left <= 0 || closed) throw new Unavailable('The event store did not say whether it took the events.', { cause: unknown })
+        // A last try with little time left would only make the outcome unknown.
+        if (closed || (attempt > 0 && left < timeoutMs / 4)) throw notAppended(stream, mayBeTaken, failure)
         try {
-          return await appendOnce(stream, expectedRevision, events, Math.min(TRY_MS, left))
+          return await appendOnce(stream, expectedRevision, events, isSlow ? left : Math.min(tryMs, left))
         } catch (error) {
           const type = typeOf(error)
-          if (type === ErrorType.MAXIMUM_APPEND_SIZE_EXCEEDED) throw new AppendTooLarge(stream, { cause: error })
-          if (type === ErrorType.WRONG_EXPECTED_VERSION) {
-            if (unknown === undefined) throw new WrongExpectedRevision(stream, expectedRevision)
-            const there = (await readStream(stream)).filter(({ revision }) => revision > expectedRevision)
-            if (events.every(({ id }, index) => there[index]?.id === id)) return there[events.length - 1]!.position
-            throw new WrongExpectedRevision(stream, expectedRevision)
-          }
-          if (isAnswer(error)) throw error
-          if (isFull(error))
+          if (error instanceof WrongExpectedRevision || type === ErrorType.WRONG_EXPECTED_VERSION) {
+            const isFirstTry = failure === undefined
+            const position = isFirstTry ? undefined : await positionOf(stream, expectedRevision, events, endsAt).catch(() => null)
+            if (position) return position
+            if (position === undefined) throw new WrongExpectedRevision(stream, expectedRevision)
+          } else if (type === ErrorType.MAXIMUM_APPEND_SIZE_EXCEEDED) {
+            throw new AppendTooLarge(stream, { cause: error })
+          } else if (isAnswer(error)) {
+            throw error
+          } else if (isFull(error)) {
             throw new Unavailable('The event store cannot write: its disk may be full.', { cause: error, retryAfterSeconds: 10 })
-          unknown = error
-          log.warn({ err: error, stream, attempt }, 'an append has an unknown outcome; trying again with the same ids')
-          await sleep(Math.random() * Math.min(100 * 2 ** attempt, 1_000))
+          }
+          if (failure === undefined) log.warn({ err: error, stream }, 'an append was not answered; trying again with the same ids')
+          failure = error
+          mayBeTaken ||= !isNeverSent(error)
+          // Not the connection, then, but the server or the network: to ask it the same again and again would only slow it more.
+          isSlow ||= error instanceof NoAnswer
+          await sleep(Math.min(Math.random() * Math.min(100 * 2 ** attempt, 1_000), Math.max(0, endsAt - performance.now())))
         }
       }
     },
@@ -222,7 +318,10 @@ export function openEventStore(url: string, log: Logger, silenceMs?: number): Ev
           fromPosition = page.at(-1)!.position
         }
       }),
-    subscribe: ({ after, signal }) => subscription(connect(), after, signal, log, silenceMs),
+    subscribe: ({ after, signal }) =>
+      subscription(connect(), { after, signal, log, counts: resubscriptions, pick: ({ event }) => event, silenceMs }),
+    follow: ({ after, signal, filter }) =>
+      subscription(connect(filter), { after, signal, log, counts: resubscriptions, pick: (item) => item, silenceMs }),
     keepNewest: (stream, count) =>
       call('metadata', (client) => client.setStreamMetadata(stream, { maxCount: count }, { deadline }).then(() => {})),
     async close() {
@@ -254,6 +353,45 @@ function closeChannel(client: EventStoreDBClient): void {
   )
 }
 
+/** BigInt and the like: the official client would wait for ever. */
+function refuseUnstorable(stream: string, events: readonly EncodedEvent[]): void {
+  for (const { type, data, metadata } of events) {
+    try {
+      if (data !== undefined && JSON.stringify([data, metadata])) continue
+    } catch (cause) {
+      throw new TypeError(`${type} for ${stream} cannot be written as JSON.`, { cause })
+    }
+    throw new TypeError(`${type} for ${stream} has no data.`)
+  }
+}
+
+function notAppended(stream: string, mayBeTaken: boolean, cause: unknown): Unavailable {
+  if (mayBeTaken) return new OutcomeUnknown(stream, cause)
+  if (typeOf(cause) === ErrorType.NOT_LEADER) return new NotLeader(stream, cause)
+  return new Unavailable('The event store cannot be reached; nothing was appended.', { cause })
+}
+
+/**
+ * A filter with the heartbeat in it, so that silence is told from nothing happening. A checkpoint takes its place among the events, as a marker: the
+ * callback runs ahead of who reads them, and what it throws would stall the subscription without a word.
+ */
+function serverFilter(filter: EventFilter | undefined) {
+  const options = {
+    checkpointInterval: CHECKPOINT_WINDOWS,
+    checkpointReached: async (subscription: AllStreamSubscription, marker: Position) => void subscription.push({ marker }),
+  }
+  if (!filter) return excludeSystemEvents(options)
+  if ('streams' in filter) return streamNameFilter({ ...options, prefixes: [...filter.streams, HEARTBEAT_STREAM] })
+  return eventTypeFilter({ ...options, prefixes: [...filter.types, heartbeatEvents.HeartbeatRecorded.type] })
+}
+
+/** What the server lets through besides: the heartbeat, and types whose names begin like one that is asked for. */
+function matcherOf(filter: EventFilter | undefined): (event: StoredEvent) => boolean {
+  if (!filter) return () => true
+  if ('streams' in filter) return ({ stream }) => filter.streams.some((prefix) => stream.startsWith(prefix))
+  return ({ type }) => filter.types.includes(type)
+}
+
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 const typeOf = (error: unknown): unknown => (error as { type?: unknown })?.type
 
@@ -271,6 +409,19 @@ const isAnswer = (error: unknown): boolean => {
   ]
   return answers.includes(typeOf(error))
 }
+
+class NoAnswer extends Error {}
+/** A try that ended before anything was asked. */
+class NotSent extends Error {}
+function notSent(reason: string): never {
+  throw new NotSent(reason)
+}
+
+/** There was no connection, or the node takes no events at all: they did not get as far as the log. */
+const isNeverSent = (error: unknown): boolean =>
+  error instanceof NotSent ||
+  typeOf(error) === ErrorType.NOT_LEADER ||
+  (typeOf(error) === ErrorType.UNAVAILABLE && /No connection established|Name resolution failed/.test((error as Error).message))
 
 /** The connection broke, or leads to a node that no longer leads; the client makes another one by itself. */
 const isCut = (error: unknown): boolean => {

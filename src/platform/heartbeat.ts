@@ -1,13 +1,12 @@
 import { heartbeatEvents } from '../../schema/heartbeat-events.ts'
 import type { Codec } from './codec.ts'
-import { type EventStore, WrongExpectedRevision } from './event-store.ts'
+import { type EventStore, HEARTBEAT_STREAM, WrongExpectedRevision } from './event-store.ts'
 import type { Logger } from './log.ts'
 import { headOf } from './runner.ts'
 
 const EVERY_MS = 10_000
 /** What is kept of the stream: an hour and a half. It is the only one of ours that forgets. */
 const KEPT = 500
-export const HEARTBEAT = 'heartbeat'
 
 /**
  * Appends an event every 10 s, so that a subscription that hears nothing can be told from one where nothing happens, and lag can be measured while idle.
@@ -18,14 +17,17 @@ export function startHeartbeat(store: EventStore, codec: Codec, log: Logger): { 
   let kept = false
 
   const beat = async () => {
-    if (!kept) await store.keepNewest(HEARTBEAT, KEPT)
+    if (!kept) await store.keepNewest(HEARTBEAT_STREAM, KEPT)
     kept = true
-    const last = await store.readLast(HEARTBEAT)
+    const last = await store.readLast(HEARTBEAT_STREAM)
     // The server's clock may go wrong either way; a beat too many harms nobody, one too few ends subscriptions.
     if (last && Math.abs(Date.now() - Date.parse(last.created)) < EVERY_MS / 2) return
     const head = headOf(last ? await codec.decode([last]) : [])
-    const encoded = await codec.encode([heartbeatEvents.HeartbeatRecorded({})], HEARTBEAT, head, { at: new Date().toISOString(), ...cause })
-    await store.append(HEARTBEAT, head.revision, encoded)
+    const encoded = await codec.encode([heartbeatEvents.HeartbeatRecorded({})], HEARTBEAT_STREAM, head, {
+      at: new Date().toISOString(),
+      ...cause,
+    })
+    await store.append(HEARTBEAT_STREAM, head.revision, encoded)
   }
 
   const guarded = () =>

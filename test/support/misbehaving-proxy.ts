@@ -11,6 +11,8 @@ export type MisbehavingProxy = {
   readonly url: string
   /** How many connections have been made through it so far. */
   readonly made: () => number
+  /** The same with those that were refused. */
+  readonly tried: () => number
   readonly open: () => number
   /** Holds back what comes in these directions on the connections that there are now: both ends believe that the other is only slow. */
   freeze(...directions: Direction[]): void
@@ -30,12 +32,14 @@ export type MisbehavingProxy = {
 export async function misbehavingProxy(t: Teardown, target: { port: number }): Promise<MisbehavingProxy> {
   const pairs = new Set<Pair>()
   let made = 0
+  let tried = 0
   let delayMs = 0
   let freezesNew = false
   let refuses = false
 
   const server = createServer({ noDelay: true }, (client) => {
     client.on('error', () => {})
+    tried += 1
     if (refuses) return client.resetAndDestroy()
     made += 1
     const onward = connect({ port: target.port, host: '127.0.0.1', noDelay: true })
@@ -73,6 +77,7 @@ export async function misbehavingProxy(t: Teardown, target: { port: number }): P
     port,
     url: `esdb://127.0.0.1:${port}?tls=false`,
     made: () => made,
+    tried: () => tried,
     open: () => pairs.size,
     freeze(...directions) {
       for (const { stuck } of pairs)

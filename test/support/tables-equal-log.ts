@@ -3,9 +3,9 @@ import { type Pool, sql } from '../../src/platform/database.ts'
 import type { RecordedEvent } from '../../src/platform/event.ts'
 import type { Logger } from '../../src/platform/log.ts'
 import { type Projection, type Row, snake, type Table } from '../../src/platform/projection.ts'
-import { createTables } from '../../src/platform/read-tables.ts'
 import { createInterpreter, foldInMemory, refreshedTables } from '../../src/platform/rows.ts'
 import { createTableStore } from '../../src/platform/table-store.ts'
+import { liveTables } from './projections.ts'
 
 type Options = {
   /** The database whose tables are asked about; nobody writes them meanwhile. */
@@ -46,7 +46,7 @@ export async function tablesEqualLog(options: Options): Promise<{ rows: Record<s
 }
 
 async function foldAnew(pool: Pool, projections: readonly Projection[], events: readonly RecordedEvent[], log: Logger): Promise<void> {
-  await createTables(pool, projections, log)
+  await liveTables(pool, projections, log)
   const interpret = createInterpreter(projections)
   const store = createTableStore(projections)
   for (let from = 0; from < events.length; from += BATCH) {

@@ -1,7 +1,6 @@
 import { type PositionRow, SPEED_SECONDS, selectPosition, toPosition } from '../checkpoint.ts'
 import { type Pool, sql } from '../database.ts'
-import type { EventStore } from '../event-store.ts'
-import { HEARTBEAT } from '../heartbeat.ts'
+import { type EventStore, HEARTBEAT_STREAM } from '../event-store.ts'
 import { comparePositions, formatPosition, type Position, START } from '../position.ts'
 import { REACTORS } from '../reactor.ts'
 import { sharedAnswer } from '../shared-answer.ts'
@@ -63,7 +62,7 @@ export function createProgress(pool: Pool, log: Log): (isChanged?: boolean) => P
     const positions = new Map(rows.map(toPosition).map((position) => [formatPosition(position), position]))
     const [oldest, heartbeat, end] = await Promise.all([
       oldestAfter([...positions.values()]),
-      log.readLast(HEARTBEAT),
+      log.readLast(HEARTBEAT_STREAM),
       rows.some(isOnItsWay) ? log.end() : null,
     ])
     return { oldest, heartbeat: heartbeat && Date.parse(heartbeat.created), end, fault: null }

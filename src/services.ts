@@ -33,9 +33,13 @@ export type Services = {
 /** A config in which both servers are named: the embedded ones' addresses are known by now. */
 export type Connected = Config & { readonly databaseUrl: string; readonly eventStoreUrl: string }
 
-/** Opens the log, the tables and the vault. @throws Fault when the master key is not the vault's; a connection error when Postgres is away */
-export async function openServices(config: Connected, log: Logger): Promise<Services> {
-  const pool = openPool(config.databaseUrl, log)
+/**
+ * Opens the log, the tables and the vault.
+ * @param statementMs how long a statement to Postgres may take; half an hour unless it says
+ * @throws Fault when the master key is not the vault's; a connection error when Postgres is away
+ */
+export async function openServices(config: Connected, log: Logger, statementMs?: number): Promise<Services> {
+  const pool = openPool(config.databaseUrl, log, undefined, statementMs)
   try {
     const vault = await openVault(pool, await loadMasterKey(config.masterKey, config.dataFolder, () => isFounded(pool)))
     const store = openEventStore(config.eventStoreUrl, log)

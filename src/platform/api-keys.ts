@@ -1,17 +1,28 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Pool, sql } from './database.ts'
 
 /** Who a request comes from, as it stands in the metadata of events (`key:<id>`). */
 export type Caller = { readonly actor: string; readonly role: string }
 
 export type ApiKeys = {
-  /** Who has this key; null when nobody has. @throws a connection error when Postgres is away and the key is not known yet */
+  /**
+   * Who has this key; null when nobody has. A key that was known in the last quarter of an hour is known while Postgres is away.
+   * @throws a connection error when Postgres is away and the key is not known yet
+   */
   caller(key: string): Promise<Caller | null>
   /** Makes the first key where there is none and no key was given by the settings: shown once, kept only as a hash. */
   makeFirst(): Promise<string | null>
 }
 
-const CACHE_MS = 5_000
+/** So long after it was taken back at most a key still opens. */
+const FRESH_MS = 5_000
+/** And so long while Postgres does not answer. */
+const TRUSTED_MS = 15 * 60_000
+/** For how long that is waited for where the key was known. */
+const PATIENCE_MS = 500
+
+type Known = { readonly caller: Caller; readonly secretHash: Buffer; readonly checkedAt: number }
 const hash = (text: string) => createHash('sha256').update(text).digest()
 const checksum = (body: string) => hash(body).toString('base64url').slice(0, 6)
 
@@ -28,10 +39,43 @@ export function idOf(key: string): string | null {
   return match && checksum(match[1]!) === match[3] ? match[2]! : null
 }
 
-/** @param adminKey a key to accept as administrator beside those in the vault (SMARTCRM_ADMIN_KEY) */
-export function createApiKeys(pool: Pool, adminKey: string | undefined): ApiKeys {
+/**
+ * @param adminKey a key to accept as administrator beside those in the vault (SMARTCRM_ADMIN_KEY)
+ * @param freshMs for how long Postgres is not asked for a key again
+ */
+export function createApiKeys(pool: Pool, adminKey: string | undefined, freshMs = FRESH_MS): ApiKeys {
   const adminHash = adminKey === undefined ? null : hash(adminKey)
-  const cache = new Map<string, { caller: Caller; secretHash: Buffer; until: number }>()
+  const cache = new Map<string, Known>()
+  const lookups = new Map<string, { found: Promise<Known | null>; since: number }>()
+
+  const lookUp = (id: string) => {
+    const running = lookups.get(id)
+    if (running) return running
+    const query = { ...sql.unsafe`select secret_hash, role from vault.api_keys where id = ${id}`, name: 'api-key' }
+    const found = pool
+      .rows<{ secret_hash: Buffer; role: string }>(query)
+      .then(([row]) => {
+        cache.delete(id)
+        if (!row) return null
+        const known = { caller: { actor: `key:${id}`, role: row.role }, secretHash: row.secret_hash, checkedAt: performance.now() }
+        cache.set(id, known)
+        return known
+      })
+      .finally(() => lookups.delete(id))
+    const lookup = { found, since: performance.now() }
+    lookups.set(id, lookup)
+    return lookup
+  }
+
+  const find = async (id: string): Promise<Known | null> => {
+    const known = cache.get(id)
+    const ageMs = known ? performance.now() - known.checkedAt : Number.POSITIVE_INFINITY
+    if (known && ageMs < freshMs) return known
+    const { found, since } = lookUp(id)
+    if (!known || ageMs > TRUSTED_MS) return found
+    const patienceMs = Math.max(0, PATIENCE_MS - (performance.now() - since))
+    return Promise.race([found, delay(patienceMs, known, { ref: false })]).catch(() => known)
+  }
 
   return {
     async caller(key) {
@@ -39,18 +83,8 @@ export function createApiKeys(pool: Pool, adminKey: string | undefined): ApiKeys
       if (adminHash && timingSafeEqual(given, adminHash)) return { actor: 'key:admin', role: 'administrator' }
       const id = idOf(key)
       if (!id) return null
-      let known = cache.get(id)
-      if (!known || known.until < Date.now()) {
-        const [row] = await pool.rows<{ secret_hash: Buffer; role: string }>({
-          ...sql.unsafe`select secret_hash, role from vault.api_keys where id = ${id}`,
-          name: 'api-key',
-        })
-        cache.delete(id)
-        if (!row) return null
-        known = { caller: { actor: `key:${id}`, role: row.role }, secretHash: row.secret_hash, until: Date.now() + CACHE_MS }
-        cache.set(id, known)
-      }
-      return timingSafeEqual(given, known.secretHash) ? known.caller : null
+      const known = await find(id)
+      return known && timingSafeEqual(given, known.secretHash) ? known.caller : null
     },
 
     async makeFirst() {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { runner } from 'node-pg-migrate'
 import pg from 'pg'
@@ -42,66 +43,163 @@ const types: pg.CustomTypesConfig = {
   getTypeParser: (oid: number, format?: 'text' | 'binary') => parsers[oid] ?? pg.types.getTypeParser(oid, format as 'text'),
 }
 
-const run = (client: pg.Pool | pg.ClientBase): Database => ({
+/** Sends one statement over a connection. */
+type Send = <Row extends object>(config: pg.QueryConfig) => Promise<pg.QueryResult<Row>>
+
+const run = (send: Send): Database => ({
   async rows<Row extends object>({ name, sql: text, values }: Query) {
-    const result = await client.query<Row>({ ...(name && { name }), text: text.replaceAll('$slonik_', '$'), values: [...values], types })
-    return result.rows
+    const { rows } = await send<Row>({ ...(name && { name }), text: text.replaceAll('$slonik_', '$'), values: [...values], types })
+    return rows
   },
 })
+
+const CONNECT_MS = 3_000
+const CLOSE_MS = 2_000
+/** For whoever answers requests: a statement that takes longer is given up. */
+export const ANSWER_MS = 8_000
+/** For all others. Building tables anew has long ones; this is only so that nothing waits without a bound. */
+const LONGEST_MS = 30 * 60_000
+
+/** A statement that takes longer is asked after, over another connection, so often; what is found out holds if no answer comes for a while after. */
+const LOOK_MS = 5_000
+const LINGER_MS = 1_000
+
+const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: 5_000 }
+
+/** pg's own bound: the statement may still be running, and its connection must not be used again. */
+const isUnanswered = (error: unknown): boolean => (error as Error | null)?.message === 'Query read timeout'
+
+/** Without the farewell, for which a connection that does not answer would be waited for. */
+function drop(client: pg.ClientBase): void {
+  const { connection } = client as unknown as { connection: { stream: { destroy(): void } } }
+  connection.stream.destroy()
+}
 
 /**
  * Opens a pool. Connecting happens on first use, so this never fails.
  * @param connections the most at once
+ * @param statementMs how long a statement may take. When one was not even refused in that time, all connections of its time are given up for new ones
  */
-export function openPool(url: string, log: Logger, connections = 10): Pool {
+export function openPool(url: string, log: Logger, connections = 10, statementMs = LONGEST_MS): Pool {
+  const open = new Map<pg.ClientBase, { readonly pid: number; readonly since: number }>()
   const pool = new pg.Pool({
     connectionString: url,
     max: connections,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: CONNECT_MS,
     idleTimeoutMillis: 30_000,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 10_000,
+    ...keepAlive,
+    query_timeout: statementMs,
+    async onConnect(client) {
+      // The server gives up first, so that nothing goes on there that nobody waits for. By a statement, since poolers refuse it at the start.
+      const { rows } = await client.query('select pg_backend_pid() as pid, set_config($1, $2, false)', [
+        'statement_timeout',
+        String(Math.round(statementMs * 0.9)),
+      ])
+      open.set(client, { pid: rows[0].pid, since: performance.now() })
+    },
   })
   // An idle connection that breaks would otherwise end the process; the pool makes a new one by itself.
   pool.on('error', (err) => log.warn({ err }, 'an idle connection to Postgres broke'))
-  return {
-    ...run(pool),
-    async transaction(work) {
+  pool.on('remove', (client) => open.delete(client))
+  let trustedSince = 0
+
+  const take = async () => {
+    for (;;) {
       const client = await pool.connect()
-      let broken: unknown
-      // The pool watches idle connections only: one that breaks between two statements of ours would end the process.
-      const onError = (error: Error) => (broken = error)
-      client.on('error', onError)
-      try {
-        await client.query('begin')
-        const result = await work(run(client))
-        const { command } = await client.query('commit')
-        // Postgres answers a commit after a failed statement by rolling back, and calls it no error.
-        if (command !== 'COMMIT') throw new Error('The transaction was rolled back: a statement in it had failed.')
-        return result
-      } catch (error) {
-        await client.query('rollback').catch((failure) => (broken = failure))
-        throw error
-      } finally {
-        client.off('error', onError)
-        client.release(broken as Error | undefined)
+      if (open.get(client)!.since >= trustedSince) return client
+      drop(client)
+      client.release(true)
+    }
+  }
+
+  const connect = async () => {
+    const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: CONNECT_MS, ...keepAlive, query_timeout: CONNECT_MS })
+    client.on('error', (err) => log.warn({ err }, 'a connection to Postgres broke'))
+    await client.connect()
+    return client
+  }
+
+  /** Whether Postgres works on something for this connection. With Postgres itself away that cannot be told. */
+  const isWorkedOn = async (pid: number): Promise<boolean> => {
+    const client = await connect()
+    try {
+      const { rows } = await client.query('select state from pg_stat_activity where pid = $1', [pid])
+      return rows.length > 0 && !/^idle/.test(rows[0].state)
+    } finally {
+      client.end().catch(() => {})
+    }
+  }
+
+  /**
+   * One statement. Where the other end of its connection is gone (a failover, a router that forgot it), no answer would ever come, and the system would
+   * notice after a quarter of an hour: so Postgres is asked whether it is at it at all.
+   */
+  const sender =
+    (client: pg.ClientBase): Send =>
+    async (config) => {
+      const ended = new AbortController()
+      const look = async () => {
+        if (await isWorkedOn(open.get(client)!.pid)) return
+        await delay(LINGER_MS, undefined, { signal: ended.signal })
+        log.warn('Postgres has nothing to do with a statement that was sent to it; connecting anew')
+        trustedSince = performance.now()
+        drop(client)
       }
+      const timer = setInterval(() => look().catch(() => {}), LOOK_MS)
+      try {
+        return await client.query(config)
+      } finally {
+        clearInterval(timer)
+        ended.abort()
+      }
+    }
+
+  /** Gives a connection for as long as `work` takes; one that it calls broken is not used again. */
+  const using = async <T>(work: (send: Send, isBroken: (error: Error) => void) => Promise<T>): Promise<T> => {
+    const client = await take()
+    let broken: Error | undefined
+    // The pool watches idle connections only: one that breaks between two statements of ours would end the process.
+    const onError = (error: Error) => {
+      broken = error
+    }
+    client.on('error', onError)
+    try {
+      return await work(sender(client), onError)
+    } catch (error) {
+      if (isUnanswered(error)) {
+        broken = error as Error
+        trustedSince = performance.now()
+        log.warn({ err: error }, 'Postgres did not answer; connecting anew')
+      }
+      throw error
+    } finally {
+      client.off('error', onError)
+      client.release(broken)
+    }
+  }
+
+  return {
+    rows: (query) => using((send) => run(send).rows(query)),
+    transaction: (work) =>
+      using(async (send, isBroken) => {
+        try {
+          await send({ text: 'begin' })
+          const result = await work(run(send))
+          const { command } = await send({ text: 'commit' })
+          // Postgres answers a commit after a failed statement by rolling back, and calls it no error.
+          if (command !== 'COMMIT') throw new Error('The transaction was rolled back: a statement in it had failed.')
+          return result
+        } catch (error) {
+          if (!isUnanswered(error)) await send({ text: 'rollback' }).catch(isBroken)
+          throw error
+        }
+      }),
+    ping: () => using(async (send) => void (await send({ text: 'select 1' }))),
+    connect,
+    async close() {
+      const late = setTimeout(() => [...open.keys()].forEach(drop), CLOSE_MS)
+      await pool.end().finally(() => clearTimeout(late))
     },
-    async ping() {
-      await pool.query('select 1')
-    },
-    async connect() {
-      const client = new pg.Client({
-        connectionString: url,
-        connectionTimeoutMillis: 5_000,
-        keepAlive: true,
-        keepAliveInitialDelayMillis: 10_000,
-      })
-      client.on('error', (err) => log.warn({ err }, 'a connection to Postgres broke'))
-      await client.connect()
-      return client
-    },
-    close: () => pool.end(),
   }
 }
 

@@ -55,6 +55,8 @@ export function openJobs(options: JobsOptions): Jobs {
       connectionString: url,
       application_name: 'smartcrm-jobs',
       max: 3,
+      // pg's own bound, which pg-boss hands on: nothing waits without one.
+      ...{ query_timeout: 60_000 },
       schedule: false,
       registerInstance: false,
       openTelemetry: { enabled: false },

@@ -1,6 +1,6 @@
 import { createApp } from '../app.ts'
 import type { Config } from '../config.ts'
-import { migrate } from '../platform/database.ts'
+import { ANSWER_MS, migrate } from '../platform/database.ts'
 import type { Logger } from '../platform/log.ts'
 import { listenFault } from '../platform/ports.ts'
 import { watchPosition } from '../platform/position-watch.ts'
@@ -13,7 +13,7 @@ import { type Running, tellSupervisor } from './role.ts'
 export async function run(config: Config, log: Logger): Promise<Running> {
   const urls = connected(config)
   await migrate(urls.databaseUrl, log)
-  const services = await openServices(urls, log)
+  const services = await openServices(urls, log, ANSWER_MS)
   const watch = await watchPosition(services.pool, log)
   const { server, keys, setClosing } = await createApp({
     services,

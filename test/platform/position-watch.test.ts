@@ -2,11 +2,13 @@ import { getEventListeners } from 'node:events'
 import t, { type Test } from 'tap'
 import { moveCheckpoint } from '../../src/platform/checkpoint.ts'
 import { openPool, type Pool, sql } from '../../src/platform/database.ts'
+import { listen } from '../../src/platform/listener.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { freePort } from '../../src/platform/ports.ts'
 import type { Position } from '../../src/platform/position.ts'
 import { watchPosition } from '../../src/platform/position-watch.ts'
 import { pause } from '../../src/platform/projections/states.ts'
+import { misbehavingProxy } from '../support/misbehaving-proxy.ts'
 import { testDatabase } from '../support/postgres.ts'
 import { liveTables, until } from '../support/projections.ts'
 import { tally } from '../support/tally.ts'
@@ -179,3 +181,33 @@ t.test(
     t.same(warnings, [])
   },
 )
+t.test('a connection that listens, and whose other end is gone without a word, is made again', async (t) => {
+  const url = new URL((await testDatabase(t)).url)
+  const direct = openPool(url.href, log)
+  const proxy = await misbehavingProxy(t, { port: Number(url.port) })
+  url.port = String(proxy.port)
+  const pool = openPool(url.href, log)
+  const told: string[] = []
+  let connected = 0
+  const listener = listen(
+    pool,
+    log,
+    ['news'],
+    (_channel, payload) => told.push(payload),
+    () => {
+      connected += 1
+    },
+    100,
+  )
+  t.teardown(async () => {
+    await listener.close()
+    await pool.close()
+    await direct.close()
+  })
+  await until(() => connected === 1)
+  proxy.freeze()
+  await until(() => connected === 2)
+  await direct.rows(sql.unsafe`select pg_notify('news', 'heard')`)
+  await until(() => told.length > 0)
+  t.same(told, ['heard'])
+})

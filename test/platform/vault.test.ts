@@ -13,6 +13,7 @@ import { loadMasterKey } from '../../src/platform/master-key.ts'
 import { Unavailable } from '../../src/platform/refusal.ts'
 import { isFounded, openVault } from '../../src/platform/vault.ts'
 import { testDatabase } from '../support/postgres.ts'
+import { until } from '../support/processes.ts'
 import { request, testServices } from '../support/services.ts'
 
 const log = createLogger('silent', 'test')
@@ -240,6 +241,31 @@ t.test('API keys', async (t) => {
     await pool.rows(sql.unsafe`update vault.api_keys set id = ${idOf(foreign)!}`)
     t.equal(await keys.caller(foreign), null)
     t.equal(await keys.caller(key), null)
+  })
+
+  t.test('one that was known opens while Postgres is away or hangs; one that was taken back opens no more', async (t) => {
+    const { pool } = await freshPool(t)
+    const key = (await createApiKeys(pool, undefined).makeFirst())!
+    let rows: Pool['rows'] = pool.rows
+    const keys = createApiKeys({ ...pool, rows: (query) => rows(query) }, undefined, 0)
+    const caller = await keys.caller(key)
+    t.ok(caller)
+    rows = () => Promise.reject(new Error('away'))
+    t.same(await keys.caller(key), caller)
+    await t.rejects(createApiKeys({ ...pool, rows }, undefined).caller(key), { message: 'away' }, 'one that is not known yet does not')
+    t.equal(await keys.caller(key.slice(0, -1)), null)
+    let answers = () => {}
+    const hung = new Promise<void>((resolve) => {
+      answers = resolve
+    })
+    rows = async (query) => {
+      await hung
+      return pool.rows(query)
+    }
+    for (const found of await Promise.all([keys.caller(key), keys.caller(key)])) t.same(found, caller)
+    await pool.rows(sql.unsafe`delete from vault.api_keys`)
+    answers()
+    await until('that it was taken back', async () => (await keys.caller(key)) === null)
   })
 
   t.test("the settings' key is an administrator's, with Postgres away too, and then none is made", async (t) => {

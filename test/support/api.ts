@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify'
 import { createApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import { startEventStore } from '../../src/eventstore/server.ts'
+import { ANSWER_MS } from '../../src/platform/database.ts'
 import { createLogger, type Logger } from '../../src/platform/log.ts'
 import { watchPosition } from '../../src/platform/position-watch.ts'
 import { run as runProjector } from '../../src/roles/projector.ts'
@@ -30,6 +31,10 @@ export type TestApi = {
 export const adminKey = 'a-key-for-tests-0123456789'
 
 type Options = {
+  /** What the API reaches its servers through; without, it reaches them directly. */
+  through?: { database(url: string): Promise<string>; eventStore(url: string): Promise<string> }
+  /** How long a statement may take. */
+  statementMs?: number
   projector?: boolean
   log?: Logger
   /** What /readyz asks, if not of everything. */
@@ -41,16 +46,20 @@ type Teardown = { teardown(clear: () => unknown): void }
 
 /** The whole service on its real servers, in this process: event store and database of this test's own. */
 export async function testApi(t: Teardown, options: Options = {}): Promise<TestApi> {
-  const { projector = true, log = createLogger(process.env['TEST_LOG'] ?? 'silent', 'test'), checks } = options
+  const { projector = true, log = createLogger(process.env['TEST_LOG'] ?? 'silent', 'test'), checks, statementMs = ANSWER_MS } = options
   const folder = await mkdtemp(join(tmpdir(), 'smartcrm-test-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const { url: databaseUrl } = await testDatabase(t)
   const eventStore = await startEventStore({ file: join(folder, 'events.db'), log })
   t.teardown(eventStore.close)
   const config = { ...readConfig({ SMARTCRM_DATA: folder, SMARTCRM_ADMIN_KEY: adminKey }), databaseUrl, eventStoreUrl: eventStore.url }
-  const services = await openServices(config, log)
+  const { through } = options
+  const reached = through
+    ? { ...config, databaseUrl: await through.database(databaseUrl), eventStoreUrl: await through.eventStore(eventStore.url) }
+    : config
+  const services = await openServices(reached, log, statementMs)
   t.teardown(services.close)
-  if (projector) t.teardown((await runProjector(config, log)).close)
+  if (projector) t.teardown((await runProjector(reached, log)).close)
   const tables = await watchPosition(services.pool, log)
   t.teardown(tables.close)
   const { server, setClosing } = await createApp({ services, tables, ...(checks && { checks }), adminKey, version: '0.0.0', log })

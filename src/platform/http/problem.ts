@@ -25,6 +25,7 @@ export function problemOf(error: unknown): Problem {
   const { statusCode, message, validation, validationContext } = error as FastifyError
   if (validation) return problemOf(new Invalid(faultsOf(validation, validationContext === 'body' ? '' : `/${validationContext}`)))
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return malformed(statusCode, message)
+  if (isTooSlow(error)) return problem(503, 'unavailable', 'The database took too long to answer. Try again.')
   if (isConnectionFault(error)) return problem(503, 'unavailable', 'The database cannot be reached. Try again.')
   if (isTableMissing(error)) return problem(503, 'unavailable', 'The read tables are not there yet: no projector has made them. Try again.')
   return problem(500, 'internal-error', 'Something went wrong that should not have. It was logged under this instance.')
@@ -83,8 +84,14 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
 /** Postgres is away, shutting down or out of connections (SQLSTATE classes 08, 53 and 57), as against a fault of ours. */
 function isConnectionFault(error: unknown): boolean {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown }
-  if (typeof code === 'string' && /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|08|53|57P)/.test(code)) return true
+  if (typeof code === 'string' && /^(ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOST|ENET|08|53|57P)/.test(code)) return true
   return typeof message === 'string' && /^(Connection terminated|timeout exceeded when trying to connect)/.test(message)
+}
+
+/** A statement was given up, by Postgres (query_canceled) or by us. */
+function isTooSlow(error: unknown): boolean {
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown }
+  return code === '57014' || message === 'Query read timeout'
 }
 
 /** Undefined table: at the very first start the API may be up before the projector is. */

@@ -85,6 +85,12 @@ FormatRegistry.Set('date-time', (text) => {
 /** What JSON cannot carry must not get as far as the log, nor half a surrogate pair (mails have such), which RFC 8785 and Postgres refuse. */
 const wellFormed = (_: string, value: unknown) => (typeof value === 'string' ? value.toWellFormed() : value)
 
+function asJson(data: unknown) {
+  const text = JSON.stringify(data)
+  // Half a pair is written as `\ud…`: to look at every string by itself takes twice as long as all else.
+  return JSON.parse(text.includes('\\ud') ? JSON.stringify(data, wellFormed) : text)
+}
+
 const boundTo = (stream: string, id: string) => `${stream}/${id}`
 
 /** The one codec that every reader and writer of events uses. */
@@ -109,7 +115,7 @@ export function createCodec(
       for (const { type: name, data } of events) {
         const type = types[name]
         if (!type) throw new Error(`${name} is not a declared event.`)
-        const plain = JSON.parse(JSON.stringify(data, wellFormed))
+        const plain = asJson(data)
         const wrong = check(type, plain)
         if (wrong) throw new Unfit(name, wrong)
         if (type.personal.length > 0 && !key) ({ id: keyId, key } = await keyFor(vault, stream, keyId, brought))

@@ -46,6 +46,12 @@ export async function startWhole(t: Test, folder: string, env: NodeJS.ProcessEnv
     /** The processes that have had this role, in order. */
     pids,
     postmaster,
+    /** The address of its database. */
+    async database() {
+      const [, , , port] = (await readFile(join(data, 'postgres/cluster/postmaster.pid'), 'utf8')).split('\n')
+      const password = await readFile(join(data, 'postgres/password'), 'utf8')
+      return `postgres://postgres:${password.trim()}@127.0.0.1:${port}/smartcrm`
+    },
     /** Those of its processes that still live. */
     left,
     /** `kill -9` of every process there is. */

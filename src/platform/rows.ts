@@ -29,14 +29,15 @@ export function normaliseWrite(table: Table, { verb, row }: RowWrite): RowWrite 
   if (verb === 'remove' && given.length > table.key.length)
     throw faulty(given.find((column) => !table.key.includes(column))!, 'is not part of the key')
   const columns = verb === 'put' ? Object.keys(table.columns) : given
-  const values = columns.map((column): [string, Value] => {
+  const normalised: Row = {}
+  for (const column of columns) {
     try {
-      return [column, normaliseValue[table.columns[column]!](row[column])]
+      normalised[column] = normaliseValue[table.columns[column]!](row[column])
     } catch (error) {
       throw faulty(column, (error as Error).message)
     }
-  })
-  return { verb, table: table.name, row: Object.fromEntries(values) }
+  }
+  return { verb, table: table.name, row: normalised }
 }
 
 /**

@@ -159,7 +159,12 @@ function compose(table: Table, schema: string) {
   const columns = Object.keys(table.columns)
   const list = (of: readonly string[], as: (column: string) => string = quoted, separator = ', ') => raw(of.map(as).join(separator))
   const typed = (of: readonly string[]) => list(of, (column) => `${quoted(column)} ${sqlTypes[table.columns[column]!]}`)
-  const named = (of: readonly string[], row: Row) => Object.fromEntries(of.map((column) => [snake(column), row[column]]))
+  const names = new Map(columns.map((column) => [column, snake(column)]))
+  const named = (of: readonly string[], row: Row) => {
+    const renamed: Row = {}
+    for (const column of of) renamed[names.get(column)!] = row[column]!
+    return renamed
+  }
   const json = (of: readonly string[], rows: readonly Row[]) => JSON.stringify(rows.map((row) => named(of, row)))
   const keys = (of: readonly string[], rows: readonly Row[]) =>
     sql.fragment`(select * from json_to_recordset(${json(of, rows)}::json) as k (${typed(of)}) limit ${rows.length}) k`

@@ -28,7 +28,10 @@ function fail(expected: string): never {
   throw new TypeError(`is not ${expected}`)
 }
 
+const canonicalUuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+
 function uuid(value: unknown): string {
+  if (typeof value === 'string' && canonicalUuid.test(value)) return value
   const hex = typeof value === 'string' ? value.toLowerCase().replace(/[{}-]/g, '') : ''
   if (!/^[0-9a-f]{32}$/.test(hex)) fail('a uuid')
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`

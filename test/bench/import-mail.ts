@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process'
+import { openAsBlob, writeFileSync } from 'node:fs'
 import { chmod, mkdtemp, open, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Import } from '../../schema/import.ts'
@@ -9,32 +9,39 @@ import { madeUpMbox, OWN_ADDRESS } from '../support/made-up-mail.ts'
 import { startWhole } from '../support/whole.ts'
 
 /*
- * `node test/bench/import-mail.ts [mails]`: an mbox of made-up mails through the HTTP endpoint and real processes, until its last mail can be
- * read. Tells mails a second, and of each process its largest resident memory and its processor time.
+ * An mbox of so many made-up mails (15,000 unless told) through the HTTP endpoint and real processes, until its last mail can be read. Tells mails a
+ * second, and of each process its processor time a mail and the most memory it took. Linux only.
  */
-const count = Number(process.argv[2] ?? 20_000)
+const count = Number(process.argv[2] ?? 15_000)
 const key = 'a-key-for-benches-0123456789'
 const folder = await mkdtemp(join(tmpdir(), 'smartcrm-bench-'))
 await chmod(folder, 0o755)
 const teardowns: (() => unknown)[] = []
 const t = { teardown: (clear: () => unknown) => void teardowns.unshift(clear) }
 
-type Process = { role: string; pid: number }
-const status = async (pid: number) => {
-  const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
-  const ticks = (await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')).replace(/^.*\) /, '').split(' ')
-  const kilobytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)?.[1] ?? 0)
-  return { peakMegabytes: kilobytes('VmHWM') / 1024, cpuSeconds: (Number(ticks[11] ?? 0) + Number(ticks[12] ?? 0)) / 100 }
+type Use = { userSeconds: number; systemSeconds: number; peakMegabytes: number }
+const read = (path: string) => readFile(path, 'utf8').catch(() => '')
+
+async function useOf(pid: number) {
+  const fields = (await read(`/proc/${pid}/stat`))
+    .replace(/^.*\) /, '')
+    .split(' ')
+    .map(Number)
+  const seconds = (place: number) => (fields[place] ?? 0) / 100
+  const kilobytes = Number(/^VmHWM:\s+(\d+)/m.exec(await read(`/proc/${pid}/status`))?.[1] ?? 0)
+  // Of children that have ended, too: Postgres's sessions.
+  const used = { userSeconds: seconds(11) + seconds(13), systemSeconds: seconds(12) + seconds(14), peakMegabytes: kilobytes / 1024 }
+  return { ...used, parent: fields[1] }
 }
-/** What Postgres uses, all of its processes together. */
-const postgresSeconds = async (postmaster: number) => {
-  let seconds = 0
-  for (const name of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
-    const stat = (await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')).replace(/^.*\) /, '').split(' ')
-    if (Number(stat[1]) === postmaster || Number(name) === postmaster)
-      seconds += (Number(stat[11]) + Number(stat[12]) + Number(stat[13]) + Number(stat[14])) / 100
-  }
-  return seconds
+
+/** Postgres is many processes: what they use together, and the most memory of one of them. */
+async function useOfPostgres(postmaster: number): Promise<Use> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
+  const all = await Promise.all(pids.map(async (pid) => ({ pid, ...(await useOf(pid)) })))
+  const family = all.filter(({ pid, parent }) => pid === postmaster || parent === postmaster)
+  const sum = (name: keyof Use) => family.reduce((total, use) => total + use[name], 0)
+  const peakMegabytes = Math.max(...family.map((use) => use.peakMegabytes))
+  return { userSeconds: sum('userSeconds'), systemSeconds: sum('systemSeconds'), peakMegabytes }
 }
 
 try {
@@ -46,49 +53,58 @@ try {
   console.log(`${count} mails, ${Math.round(sizeBytes / 2 ** 20)} MiB`)
 
   const service = await startWhole(t as never, folder, { SMARTCRM_ADMIN_KEY: key, LOG_LEVEL: 'info' })
-  const processes: Process[] = ['api', 'eventstore', 'projector', 'worker'].map((role) => ({ role, pid: service.pids(role).at(-1)! }))
-  const postmaster = await service.postmaster()
   const at = { url: service.url, key }
-  const before = await Promise.all(processes.map(({ pid }) => status(pid)))
-  const postgresBefore = await postgresSeconds(postmaster)
+  const postmaster = await service.postmaster()
+  const roles = ['worker', 'projector', 'eventstore', 'api']
+  const uses = () => Promise.all([...roles.map((role) => useOf(service.pids(role).at(-1)!)), useOfPostgres(postmaster)])
+  const before = await uses()
 
   const began = performance.now()
-  const curl = spawn('curl', [
-    '-sS',
-    '-H',
-    `authorization: Bearer ${key}`,
-    '-F',
-    `me=${OWN_ADDRESS}`,
-    '-F',
-    `file=@${mbox}`,
-    `${service.url}/v1/imports`,
-  ])
-  let answer = ''
-  for await (const piece of curl.stdout) answer += piece
-  const { id } = JSON.parse(answer) as { id: string }
-  const uploaded = performance.now()
-  console.log(`uploaded in ${((uploaded - began) / 1000).toFixed(1)} s`)
+  const sinceBegan = () => (performance.now() - began) / 1000
+  const form = new FormData()
+  form.append('me', OWN_ADDRESS)
+  form.append('file', await openAsBlob(mbox), 'mails.mbox')
+  const answer = await fetch(`${service.url}/v1/imports`, { method: 'POST', body: form, headers: { authorization: `Bearer ${key}` } })
+  if (answer.status !== 202) throw new Error(`answered ${answer.status}: ${await answer.text()}`)
+  const { id } = (await answer.json()) as { id: string }
+  console.log(`uploaded in ${sinceBegan().toFixed(1)} s`)
+
   let shown: Import | null = null
-  for (let told = performance.now(); shown?.state !== 'finished'; await delay(250)) {
-    const { status: code, body } = await get<Import>(at, `/v1/imports/${id}`)
-    shown = code === 200 ? body : null
-    if (performance.now() - told < 10_000) continue
-    told = performance.now()
-    console.log(
-      `${shown?.done} readable after ${((told - began) / 1000).toFixed(0)} s: ${Math.round((shown?.done ?? 0) / ((told - began) / 1000))}/s`,
-    )
+  let half: { done: number; seconds: number } | null = null
+  for (let told = sinceBegan(); shown?.state !== 'finished'; await delay(250)) {
+    const { status, body } = await get<Import>(at, `/v1/imports/${id}`)
+    if (status !== 200) continue
+    shown = body
+    if (!half && shown.done >= count / 2) half = { done: shown.done, seconds: sinceBegan() }
+    if (sinceBegan() - told < 10) continue
+    told = sinceBegan()
+    console.log(`${shown.done} readable after ${told.toFixed(0)} s: ${Math.round(shown.done / told)}/s`)
   }
-  const seconds = (performance.now() - began) / 1000
-  console.log(`${JSON.stringify(shown.counts)}`)
-  console.log(`${seconds.toFixed(1)} s from the upload's first byte until all can be read: ${Math.round(count / seconds)} mails/s`)
-  for (const [index, { role, pid }] of processes.entries()) {
-    const { peakMegabytes, cpuSeconds } = await status(pid)
-    const used = cpuSeconds - before[index]!.cpuSeconds
-    console.log(`${role.padEnd(10)} peak ${peakMegabytes.toFixed(0)} MB, ${((used / count) * 1000).toFixed(2)} ms of processor time a mail`)
-  }
+  const seconds = sinceBegan()
+  const after = await uses()
+  if (shown.counts.stored !== count) throw new Error(`not all were stored: ${JSON.stringify(shown.counts)}`)
+
+  const rows = [...roles, 'postgres'].map((process, index) => {
+    const spent = (name: keyof Use) => Number((((after[index]![name] - before[index]![name]) / count) * 1000).toFixed(2))
+    const [userMs, systemMs] = [spent('userSeconds'), spent('systemSeconds')]
+    return {
+      process,
+      'ms of processor a mail': Number((userMs + systemMs).toFixed(2)),
+      userMs,
+      systemMs,
+      'peak MB': Math.round(after[index]!.peakMegabytes),
+    }
+  })
+  const total = rows.reduce((sum, row) => sum + row['ms of processor a mail'], 0)
+  const secondHalf = half && seconds > half.seconds ? Math.round((count - half.done) / (seconds - half.seconds)) : null
+  console.table(Object.fromEntries(rows.map(({ process, ...columns }) => [process, columns])))
   console.log(
-    `postgres   ${((((await postgresSeconds(postmaster)) - postgresBefore) / count) * 1000).toFixed(2)} ms of processor time a mail`,
+    `${count} mails in ${seconds.toFixed(1)} s, from the upload's first byte until all can be read: ${Math.round(count / seconds)} mails/s ` +
+      `(${secondHalf}/s in the second half), ${total.toFixed(2)} ms of processor time a mail`,
   )
+  const about = { bench: 'import-mail', at: new Date().toISOString(), node: process.version, cores: availableParallelism(), mails: count }
+  const measured = { seconds, mailsPerSecond: count / seconds, secondHalfPerSecond: secondHalf, processorMsPerMail: total, rows }
+  if (process.env['BENCH_OUT']) writeFileSync(process.env['BENCH_OUT'], `${JSON.stringify({ ...about, ...measured }, null, 2)}\n`)
 } finally {
   for (const clear of teardowns) await clear()
   await rm(folder, { recursive: true, force: true, maxRetries: 5 })

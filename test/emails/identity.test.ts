@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import { contentDigest, emailIdOf, rawIdentity } from '../../src/emails/identity.ts'
 import { defaultLimits } from '../../src/emails/parse/limits.ts'
 import { parseEmail } from '../../src/emails/parse/parse-email.ts'
+import { madeUpMail } from '../support/made-up-mail.ts'
 import { type Mail, plainWriting, type Writing, write } from './compose.ts'
 
 const secret = Buffer.from('a secret of tests')
@@ -87,6 +89,12 @@ t.test('ids stay what they are, for ever', async (t) => {
   t.equal(await idOf(write({ ...mail, attachment }, plainWriting)), '1e6a5949-818e-86a6-b03e-26a780a0b7cd')
   t.equal(emailIdOf({ messageId: '', from: [], date: '', subject: '', parts: [] }, secret), '297144cd-028c-824b-84a2-2807a3fa21d4')
   t.equal(contentDigest(Buffer.from('a\r\n'), true), contentDigest(Buffer.from('a'), true))
+})
+
+t.test('so do mails with HTML, attachments and other charsets', async (t) => {
+  const hash = createHash('sha256')
+  for (let index = 0; index < 200; index += 1) hash.update(await idOf(madeUpMail(index).raw))
+  t.equal(hash.digest('hex'), 'c30d967d44b75b6e38c82375655a18bd998bd336d79e80fe0d6e09fb2853e378')
 })
 
 t.test('another secret gives other ids', async (t) => {

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { aboutFile } from '../support/about-file.ts'
 
 const names = readdirSync(import.meta.dirname)
+  .filter((file) => file.endsWith('.ts'))
   .map((file) => basename(file, '.ts'))
   .filter((name) => name !== 'run')
 const {

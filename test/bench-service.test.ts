@@ -1,0 +1,23 @@
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { measure, sizes } from './bench/service.ts'
+
+/** Each row checks by itself that what was written is there, and throws where it is not. */
+t.test('the bench of the service measures every row', { timeout: 120_000 }, async (t) => {
+  const cache = await mkdtemp(join(tmpdir(), 'smartcrm-test-'))
+  t.teardown(() => rm(cache, { recursive: true, force: true, maxRetries: 5 }))
+  // Postgres, as a user of its own, has to get there.
+  await chmod(cache, 0o755)
+  const small = { contacts: 40, seconds: 0.2, rounds: 1, callers: 4, appends: 40, events: 200, rebuilds: 1, cache }
+  const rows = await measure({ ...sizes, ...small })
+  t.strictSame(
+    rows.map(({ row }) => row),
+    ['a', 'b', 'b', 'b', 'c', 'd', 'd', 'd', 'f', 'f', '', 'e'],
+  )
+  for (const { what, smartcrm, peer, ratio } of rows) {
+    t.match(smartcrm, /[1-9]/, `${what}: ${smartcrm}`)
+    if (ratio !== null) t.ok(ratio > 0 && Number.isFinite(ratio) && /[1-9]/.test(peer), `${what}: ${peer}`)
+  }
+})

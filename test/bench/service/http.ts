@@ -1,0 +1,136 @@
+import pg from 'pg'
+import { contactWords } from '../../../projections/contact-words.ts'
+import { contacts } from '../../../projections/contacts.ts'
+import { emails } from '../../../projections/emails.ts'
+import type { Known, Result, Task } from './load.ts'
+import { adminKey, cpuSeconds, type Stack, type System, startWorker } from './processes.ts'
+import { median, type Row } from './rows.ts'
+
+export type HttpSizes = {
+  /** How many contacts there are before. */
+  readonly contacts: number
+  readonly seconds: number
+  readonly rounds: number
+  readonly callers: number
+}
+
+type Side = { readonly url: string; readonly processes: Readonly<Record<string, number>> }
+
+/** What is asked of SmartCRM over HTTP, and of its peer: rows (a) to (d). */
+export async function measureHttp(stack: Stack, system: System, postmaster: number, sizes: HttpSizes, rows: string): Promise<Row[]> {
+  const { contacts: many, seconds, rounds, callers } = sizes
+  const load = await startWorker(stack, 'load.ts')
+  const roles = await Promise.all(['api', 'eventstore', 'projector', 'worker'].map(async (role) => [role, await system.pid(role)] as const))
+  const ours: Side = { url: system.url, processes: Object.fromEntries(roles) }
+  let number = 0
+  const ask = async ({ url }: Side, task: Pick<Task, 'what'> & Partial<Task>, known: readonly Known[] = []): Promise<Result> => {
+    const result = await load.ask<Result>({ url, callers, seconds, from: number, known, ...task })
+    number += result.created.length
+    return result
+  }
+  /** Until the tables hold the last write: the seconds that it took. */
+  const settled = async ({ position }: Result) => {
+    const begun = performance.now()
+    if (position) {
+      const headers = { authorization: `Bearer ${adminKey}`, 'smartcrm-after': position, prefer: 'wait=30' }
+      const answer = await fetch(`${system.url}/v1/contacts?limit=1`, { headers })
+      if (answer.status !== 200) throw new Error(`the tables are far behind: ${await answer.text()}`)
+    }
+    return (performance.now() - begun) / 1_000
+  }
+
+  const seeded = await ask(ours, { what: 'create', count: many, seconds: 600 })
+  await settled(seeded)
+  const database = new pg.Client({ connectionString: system.databaseUrl })
+  await database.connect()
+  stack.defer(() => database.end())
+  const known = seeded.created
+  await copyTables(database)
+  const peer = await startWorker(stack, 'peer.ts', system.databaseUrl)
+  const theirs: Side = { url: await peer.ask<string>('listen'), processes: { peer: peer.pid } }
+
+  /** SmartCRM and its peer in turn; what each request took of the processor, by process. */
+  const compare = async (row: string, what: Task['what'], name: string, target: number): Promise<Row> => {
+    const rates: [number[], number[]] = [[], []]
+    const latencies: [Result[], Result[]] = [[], []]
+    const cpu: [Record<string, number>, Record<string, number>] = [{}, {}]
+    for (let round = 0; round < rounds; round += 1) {
+      for (const [index, side] of [ours, theirs].entries()) {
+        const before = await used(side, postmaster, load.pid)
+        const result = await ask(side, { what }, known)
+        const more = side === ours ? await settled(result) : 0
+        const after = await used(side, postmaster, load.pid)
+        rates[index]!.push(result.done / (result.seconds + more))
+        latencies[index]!.push(result)
+        for (const [process, seconds] of Object.entries(after)) {
+          cpu[index]![process] = (cpu[index]![process] ?? 0) + Math.round(((seconds - before[process]!) * 1e6) / result.done / rounds)
+        }
+      }
+    }
+    const [own, other] = [median(rates[0]), median(rates[1])]
+    const latency = (index: 0 | 1) =>
+      `p50 ${median(latencies[index].map(({ p50 }) => p50))} ms, p99 ${median(latencies[index].map(({ p99 }) => p99))} ms`
+    return {
+      row,
+      what: name,
+      smartcrm: `${Math.round(own)}/s, ${latency(0)}`,
+      peer: `${Math.round(other)}/s, ${latency(1)}`,
+      ratio: own / other,
+      target: `≥ ${target}`,
+      numbers: { rates, cpuMicrosecondsEach: cpu },
+    }
+  }
+
+  const visible = async (perSecond?: number): Promise<Row> => {
+    // Enough connections that what is due has not to wait for one.
+    const result = await ask(ours, {
+      what: 'visible',
+      callers: perSecond === undefined ? callers : 4 * callers,
+      ...(perSecond && { perSecond }),
+    })
+    const { done, seconds, p50, p99 } = result
+    return {
+      row: 'd',
+      what: `command to visible, ${perSecond ?? 'as many as go'} a second`,
+      smartcrm: `${Math.round(done / seconds)}/s, p50 ${p50} ms, p99 ${p99} ms`,
+      peer: '',
+      ratio: null,
+      target: perSecond === 500 ? 'p99 < 100 ms' : '',
+      numbers: { done, seconds, p50, p99 },
+    }
+  }
+
+  const measured: Row[] = []
+  const wanted = (row: string) => rows.includes(row)
+  if (wanted('a')) measured.push(await compare('a', 'create', 'POST /v1/contacts', 0.45))
+  if (wanted('b')) {
+    measured.push(await compare('b', 'get', 'GET one contact', 0.9))
+    measured.push(await compare('b', 'list', 'GET a page of 25', 0.9))
+    measured.push(await compare('b', 'search', 'GET a search', 0.9))
+  }
+  if (wanted('c')) measured.push(await compare('c', 'mix', 'nine reads to a write', 1))
+  if (wanted('d')) for (const perSecond of [100, 500, undefined]) measured.push(await visible(perSecond))
+  await peer.close()
+  await load.close()
+  return measured
+}
+
+async function used({ processes }: Side, postmaster: number, load: number): Promise<Record<string, number>> {
+  const all = { ...processes, load }
+  const seconds = await Promise.all(Object.entries(all).map(async ([name, pid]) => [name, await cpuSeconds(pid)] as const))
+  return { ...Object.fromEntries(seconds), postgres: await cpuSeconds(postmaster, true) }
+}
+
+/** The peer's tables: the same rows as in ours, with the same indexes. */
+async function copyTables(database: pg.Client): Promise<void> {
+  await database.query('create schema peer')
+  const { mailStatistics } = emails.tables
+  const copied = { ...contacts.tables, ...contactWords.tables, mailStatistics }
+  for (const [noun, { name }] of Object.entries(copied)) {
+    const table = `peer.${noun.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`
+    await database.query(`create table ${table} (like read.${name} including all)`)
+    await database.query(`insert into ${table} select * from read.${name}`)
+  }
+  await database.query(`create unique index on peer.contact_methods (normalized) where type = 'email'`)
+  await database.query('analyze')
+}

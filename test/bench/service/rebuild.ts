@@ -1,0 +1,77 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import pg from 'pg'
+import { madeUpLog, masterKey, postgresIn } from './made-up-log.ts'
+import { adminKey, peakMegabytes, type Stack, startRole, startSystem, startWorker } from './processes.ts'
+import { median, type Row } from './rows.ts'
+
+export type RebuildSizes = { readonly events: number; readonly rebuilds: number; readonly cache: string; readonly timeoutSeconds: number }
+
+/**
+ * Row (e): SmartCRM is started on a log that is there and a database that has the keys but no read tables, until a query has seen the log's end;
+ * against a reader of the same log that does nothing with it. Only from outside, so it does not matter how the tables are built.
+ */
+export async function measureRebuild(stack: Stack, { events, rebuilds, cache, timeoutSeconds }: RebuildSizes): Promise<Row> {
+  const folder = `${cache}/log-${events}`
+  const postgres = await postgresIn(folder)
+  stack.defer(() => postgres.close())
+  await madeUpLog(folder, postgres.url, events)
+  const server = new pg.Client({ connectionString: postgres.url.replace(/\w+$/, 'postgres') })
+  await server.connect()
+  stack.defer(() => server.end())
+  const node = await startRole(stack, 'eventstore', { SMARTCRM_DATA: folder, EVENTSTORE_PORT: '0' })
+  const reader = await startWorker(stack, 'reader.ts', node.url)
+
+  const [reading, building, memory]: [number[], number[], number[]] = [[], [], []]
+  for (let round = 0; round < rebuilds; round += 1) {
+    const { seconds, end } = await reader.ask<{ seconds: number; end: string }>({ events })
+    reading.push(events / seconds)
+
+    const database = `rebuild_${Date.now()}`
+    await server.query(`create database ${database} template smartcrm`)
+    const DATABASE_URL = postgres.url.replace(/\w+$/, database)
+    const servers = { DATABASE_URL, EVENTSTORE_URL: node.url, SMARTCRM_MASTER_KEY: masterKey.toString('hex') }
+    const system = await startSystem(stack, `${folder}/service`, servers, false)
+    const projector = await system.pid('projector')
+    const begun = performance.now()
+    await seen(system.url, end, timeoutSeconds)
+    building.push(events / ((performance.now() - begun) / 1_000))
+    memory.push(await peakMegabytes(projector))
+    const { rows } = await query(
+      DATABASE_URL,
+      'select (select count(*) from read.contacts_v1) + (select count(*) from read.emails_v1) as count',
+    )
+    if (Number(rows[0].count) !== events) throw new Error(`${rows[0].count} rows of ${events} events`)
+    await system.close()
+    await server.query(`drop database ${database} with (force)`)
+  }
+  const [own, other] = [median(building), median(reading)]
+  const seconds = events / own
+  return {
+    row: 'e',
+    what: `all tables from ${events.toLocaleString('en')} events`,
+    smartcrm: `${Math.round(own)}/s, ${seconds.toFixed(1)} s, projector ${Math.max(...memory)} MB at most`,
+    peer: `${Math.round(other)}/s read by the official client`,
+    ratio: own / other,
+    target: '≥ 0.25, a million in 90 s',
+    numbers: { building, reading, projectorMegabytes: memory },
+  }
+}
+
+/** Until a query has seen that position. */
+async function seen(url: string, position: string, timeoutSeconds: number): Promise<void> {
+  const headers = { authorization: `Bearer ${adminKey}`, 'smartcrm-after': position, prefer: 'wait=5' }
+  for (const end = Date.now() + timeoutSeconds * 1_000; Date.now() < end; ) {
+    const answer = await fetch(`${url}/v1/contacts?limit=1`, { headers }).catch(() => null)
+    await answer?.text()
+    if (answer?.status === 200) return
+    // An answer that says 503 has waited already, unless the service is only starting.
+    if (!answer) await delay(20)
+  }
+  throw new Error(`the tables had not come to ${position} within ${timeoutSeconds} s`)
+}
+
+async function query(url: string, text: string): Promise<pg.QueryResult> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  return client.query(text).finally(() => client.end())
+}

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, createSecretKey } from 'node:crypto'
 import { type ClaimEvent, claimEvents } from '../../schema/claim-events.ts'
 import type { NewEvent } from '../../schema/define.ts'
 import type { Cause, Codec } from '../platform/codec.ts'
@@ -44,7 +44,8 @@ export type Claims = Guard & {
  * @param secret keys the HMAC that names the streams: no address can be guessed from a stream's name
  */
 export function createClaims(store: EventStore, codec: Codec, load: (stream: string) => Promise<RecordedEvent[]>, secret: Buffer): Claims {
-  const streamOf = (address: string) => `claim-${createHmac('sha256', secret).update(address).digest('hex')}`
+  const key = createSecretKey(secret)
+  const streamOf = (address: string) => `claim-${createHmac('sha256', key).update(address).digest('hex')}`
   const stateOf = (events: readonly RecordedEvent[]) => fold(claim, events)
   const holds = async (contactId: string, address: string) =>
     addressesOf(fold(contact, await load(`contact-${contactId}`))).includes(address)

@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto'
+import { createHash, createHmac, createSecretKey } from 'node:crypto'
 import type { BlobReference } from '../../schema/email.ts'
 import { toUuid } from '../platform/uuid.ts'
 
@@ -34,7 +34,7 @@ const RAW = 'smartcrm/raw-email/1'
 export function emailIdOf(facts: EmailFacts, secret: Uint8Array): string {
   const { messageId, from, date, subject, parts } = facts
   const text = JSON.stringify([FACTS, messageId, from, date, subject, parts])
-  return toUuid(createHmac('sha256', secret).update(text).digest().subarray(0, 16), 8)
+  return toUuid(createHmac('sha256', createSecretKey(secret)).update(text).digest().subarray(0, 16), 8)
 }
 
 /**
@@ -74,7 +74,7 @@ export type RawIdentity = { readonly emailId: string; readonly raw: BlobReferenc
 /** Takes the bytes of a mail that cannot be parsed, piece by piece: its id is an HMAC over them with line ends as LF. */
 export function rawIdentity(secret: Uint8Array): { add(piece: Uint8Array): void; result(): RawIdentity } {
   const hash = createHash('sha256')
-  const hmac = createHmac('sha256', secret).update(`${RAW}\n`)
+  const hmac = createHmac('sha256', createSecretKey(secret)).update(`${RAW}\n`)
   let sizeBytes = 0
   let pendingCr = false
   return {

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, createSecretKey } from 'node:crypto'
 import { basename } from 'node:path'
 import fastifyMultipart from '@fastify/multipart'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
@@ -45,7 +45,7 @@ const PUT = 'smartcrm/import/1'
  */
 export const importIdOf = (secret: Uint8Array, sha256: string, me: readonly string[], map: readonly string[]): string =>
   toUuid(
-    createHmac('sha256', secret)
+    createHmac('sha256', createSecretKey(secret))
       .update(JSON.stringify([PUT, sha256, me, map]))
       .digest()
       .subarray(0, 16),

@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, createSecretKey } from 'node:crypto'
 import { Value } from '@sinclair/typebox/value'
 import type { Command } from './decider.ts'
 import { FailedForGood, type JobRun, type JobType } from './jobs.ts'
@@ -115,7 +115,7 @@ function requestOfJob(jobId: string, cause: Claim['data'], index: number | strin
   return {
     actor: 'system:worker',
     commandId,
-    request: createHmac('sha256', secret)
+    request: createHmac('sha256', createSecretKey(secret))
       .update(JSON.stringify(['job', commandId, method, path]))
       .digest('base64url'),
     correlationId: cause.correlationId,

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createSecretKey, hkdfSync, randomBytes } from 'node:crypto'
 
 /*
  * What a sealed blob looks like, byte by byte:
@@ -96,7 +96,8 @@ export function openHeader(key: Uint8Array, header: Buffer, boundTo: string): Op
   }
 }
 
-const ownKey = (key: Uint8Array, salt: Uint8Array) => Buffer.from(hkdfSync('sha256', key, salt, 'smartcrm blob', 32))
+const ownKey = (key: Uint8Array, salt: Uint8Array) =>
+  createSecretKey(new Uint8Array(hkdfSync('sha256', createSecretKey(key), salt, 'smartcrm blob', 32)))
 
 function nonceOf(index: number, kind: number): Buffer {
   const nonce = Buffer.alloc(12)

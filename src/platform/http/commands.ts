@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto'
+import { createHmac, createSecretKey } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import canonicalize from 'canonicalize'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -74,7 +74,7 @@ export function requestOf(request: FastifyRequest, secret: Buffer, body: unknown
 
 /** The HMAC by which a repeat is told from another request with the same Idempotency-Key. */
 export const digest = (secret: Buffer, method: string, path: string, body: unknown): string =>
-  createHmac('sha256', secret)
+  createHmac('sha256', createSecretKey(secret))
     .update(canonicalize([method, path, body ?? null])!)
     .digest('base64url')
 

@@ -9,8 +9,8 @@ import { freePort } from '../../../src/platform/ports.ts'
 export type Stack = { defer(end: () => unknown): void }
 
 const main = join(import.meta.dirname, '../../../src/main.ts')
-/** Without what a test runner puts before every process. */
-const bare = { ...process.env, npm_lifecycle_event: undefined, NODE_OPTIONS: undefined }
+/** Without what a test runner puts before every process. `BENCH_NODE_OPTIONS='--cpu-prof --cpu-prof-dir=…'` leaves a profile of each. */
+const bare = { ...process.env, npm_lifecycle_event: undefined, NODE_OPTIONS: process.env['BENCH_NODE_OPTIONS'] }
 export const adminKey = 'a-key-for-benches-0123456789'
 
 export type System = {

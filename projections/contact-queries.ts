@@ -2,7 +2,7 @@ import { type Static, type TString, Type } from '@sinclair/typebox'
 import type { FragmentSqlToken } from 'slonik'
 import { Contact, ContactPage } from '../schema/contact.ts'
 import { Id } from '../schema/shared.ts'
-import { sql } from '../src/platform/database.ts'
+import { prepared, sql } from '../src/platform/database.ts'
 import { pageParameters, paging, type SortKey } from '../src/platform/page.ts'
 import { query } from '../src/platform/projection.ts'
 import { Invalid } from '../src/platform/refusal.ts'
@@ -31,6 +31,12 @@ type Row = ContactRow & Required<MailStatistics> & { methodRows: MethodRow[] }
 const render = ({ emailsReceived, emailsSent, lastEmailAt, ...row }: Row) =>
   toContact(row, row.methodRows, { emailsReceived, emailsSent, lastEmailAt })
 
+const contactById = prepared(
+  'get-contact',
+  sql.unsafe`
+    select c.*, ${methodRows}, ${statisticsColumns} from (select ${columns} from ${contactTable.sql} c where contact_id = ${null}) c ${withStatistics}`,
+)
+
 const getContact = query({
   operationId: 'getContact',
   path: '/contacts/{id}',
@@ -39,11 +45,7 @@ const getContact = query({
   querystring: Type.Object({}),
   response: Contact,
   async run(db, { params: { id } }) {
-    const [row] = await db.rows<Row>({
-      ...sql.unsafe`
-        select c.*, ${methodRows}, ${statisticsColumns} from (select ${columns} from ${contactTable.sql} c where contact_id = ${id}) c ${withStatistics}`,
-      name: 'get-contact',
-    })
+    const [row] = await db.rows<Row>(contactById(id))
     return row ? render(row) : null
   },
 })

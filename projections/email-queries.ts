@@ -2,7 +2,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { Attachment } from '../schema/email.ts'
 import { Email, EmailPage } from '../schema/email-resources.ts'
 import { Id } from '../schema/shared.ts'
-import { type Database, sql } from '../src/platform/database.ts'
+import { type Database, prepared, sql } from '../src/platform/database.ts'
 import { pageParameters, paging } from '../src/platform/page.ts'
 import { query } from '../src/platform/projection.ts'
 import { contacts } from './contacts.ts'
@@ -101,6 +101,16 @@ type EmailRow = SummaryRow & {
   attachments: (Omit<Attachment, 'contentId'> & { contentId: string | null })[]
 }
 
+const emailById = prepared(
+  'get-email',
+  sql.unsafe`
+    select ${summaryColumns}, t.text, t.text_own as "textOwn", e.html, e.raw, e.details, (
+      select coalesce(json_agg(json_build_object('id', attachment_id, 'name', name, 'type', type, 'sizeBytes', size_bytes, 'sha256', sha256,
+        'disposition', disposition, 'contentId', content_id) order by place), '[]')
+      from ${tables.emailAttachments.sql} a where a.email_id = e.email_id) as attachments
+    from ${tables.emails.sql} e join ${tables.emailTexts.sql} t using (email_id) where e.email_id = ${null}`,
+)
+
 const getEmail = query({
   operationId: 'getEmail',
   path: '/emails/{id}',
@@ -109,15 +119,7 @@ const getEmail = query({
   querystring: Type.Object({}),
   response: Email,
   async run(db, { params: { id } }) {
-    const [row] = await db.rows<EmailRow>({
-      ...sql.unsafe`
-        select ${summaryColumns}, t.text, t.text_own as "textOwn", e.html, e.raw, e.details, (
-          select coalesce(json_agg(json_build_object('id', attachment_id, 'name', name, 'type', type, 'sizeBytes', size_bytes, 'sha256', sha256,
-            'disposition', disposition, 'contentId', content_id) order by place), '[]')
-          from ${tables.emailAttachments.sql} a where a.email_id = e.email_id) as attachments
-        from ${tables.emails.sql} e join ${tables.emailTexts.sql} t using (email_id) where e.email_id = ${id}`,
-      name: 'get-email',
-    })
+    const [row] = await db.rows<EmailRow>(emailById(id))
     return row ? toEmail(row) : null
   },
 })

@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { type EmailSummary, Thread, ThreadPage, type ThreadSummary } from '../schema/email-resources.ts'
 import { Id } from '../schema/shared.ts'
-import { type Database, sql } from '../src/platform/database.ts'
+import { type Database, prepared, sql } from '../src/platform/database.ts'
 import { pageParameters, paging } from '../src/platform/page.ts'
 import { query } from '../src/platform/projection.ts'
 import { addressesOfContact, emailKeys, listSummaries, type SummaryRow, spellings, summaryColumns, toSummary } from './email-lists.ts'
@@ -70,11 +70,13 @@ const getThread = query({
   },
 })
 
+const threadByEmail = prepared(
+  'get-thread',
+  sql.unsafe`select ${columns} from ${threadMembers.sql} m join ${threads.sql} t using (thread_id) where m.email_id = ${null}`,
+)
+
 async function threadOf(db: Database, emailId: string): Promise<ThreadRow | undefined> {
-  const [thread] = await db.rows<ThreadRow>({
-    ...sql.unsafe`select ${columns} from ${threadMembers.sql} m join ${threads.sql} t using (thread_id) where m.email_id = ${emailId}`,
-    name: 'get-thread',
-  })
+  const [thread] = await db.rows<ThreadRow>(threadByEmail(emailId))
   return thread
 }
 

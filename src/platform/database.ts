@@ -16,6 +16,11 @@ export type Database = {
 /** @property name makes it a prepared statement, for queries that run often */
 export type Query = QuerySqlToken & { readonly name?: string }
 
+/** A statement that is composed once, for what is asked often. @param query with null for each value @returns the same with values, in their order */
+export const prepared =
+  (name: string, query: QuerySqlToken) =>
+  (...values: QuerySqlToken['values']): Query => ({ ...query, values, name })
+
 export type Pool = Database & {
   /** Runs `work` in one transaction: commits what it did, or nothing when it throws. Never retries. */
   transaction<T>(work: (db: Database) => Promise<T>): Promise<T>
@@ -33,8 +38,14 @@ const parsers: Record<number, (text: string) => unknown> = {
   [builtins.TIMESTAMPTZ]: toInstant,
 }
 
-/** `2026-03-01 09:30:00+00` as ISO 8601, for of anything else `Date` guesses (the year 0099 became 1999). What is no instant, infinity, stays text. */
+const usual = /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?\+00$/
+
+/**
+ * `2026-03-01 09:30:00+00` as ISO 8601, for of anything else `Date` guesses (the year 0099 became 1999). What is no instant, infinity, stays text.
+ * The usual ones are only spelled anew: a page of contacts has a hundred, and `Date` would take a tenth of the time of its answer.
+ */
 function toInstant(text: string): string {
+  if (usual.test(text)) return `${text.slice(0, 10)}T${text.slice(11, 19)}.${text.slice(20, -3).padEnd(3, '0').slice(0, 3)}Z`
   const date = new Date(text.replace(' ', 'T').replace(/[+-]\d\d$/, '$&:00'))
   return Number.isNaN(date.getTime()) ? text : date.toISOString()
 }

@@ -1,3 +1,4 @@
+import addresses from 'email-addresses'
 import fc from 'fast-check'
 import t from 'tap'
 import { methodFaults, newMethods, toMethod } from '../../src/contacts/methods.ts'
@@ -33,6 +34,24 @@ t.test('the normal form of an e-mail address', async (t) => {
     [`a@${longDomain(252)}`, `a@${longDomain(252)}`],
   ] as const)
     t.equal(normalizeEmail(written), normal, JSON.stringify(written))
+})
+
+t.test('an address of letters, digits and dots is what the grammar says it is', async (t) => {
+  const text = (characters: string) => fc.string({ unit: fc.constantFrom(...characters), minLength: 1, maxLength: 12 })
+  fc.assert(
+    fc.property(text('aZ09_+-.'), text('aZ09-.'), (local, start) => {
+      const domain = `${start}.example`
+      // Two hyphens may mean a name in other letters.
+      fc.pre(!domain.includes('--'))
+      const written = `${local}@${domain}`
+      const parsed = addresses.parseOneAddress({ input: written, rfc6532: true, rejectTLD: false })
+      const isHost = domain.split('.').every((label) => /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i.test(label))
+      const isAddress = isHost && parsed?.type === 'mailbox' && parsed.address === written
+      return normalizeEmail(written) === (isAddress ? written.toLowerCase() : null)
+    }),
+    { numRuns: 2_000 },
+  )
+  t.pass('for two thousand of them')
 })
 
 t.test('what is no e-mail address that anybody could have', async (t) => {

@@ -3,10 +3,10 @@ import type { FragmentSqlToken } from 'slonik'
 import { Contact, ContactPage } from '../schema/contact.ts'
 import { Id } from '../schema/shared.ts'
 import { prepared, sql } from '../src/platform/database.ts'
-import { pageParameters, paging, type SortKey } from '../src/platform/page.ts'
+import { type Paging, pageParameters, paging, type SortKey } from '../src/platform/page.ts'
 import { query } from '../src/platform/projection.ts'
 import { Invalid } from '../src/platform/refusal.ts'
-import { foundBy, reachedBy } from './contact-words.ts'
+import { reachedBy, searchOf } from './contact-words.ts'
 import { type ContactRow, contacts, type MailStatistics, type MethodRow, toContact } from './contacts.ts'
 import { emails } from './emails.ts'
 import { withInstants } from './instants.ts'
@@ -74,7 +74,8 @@ const ListParameters = Type.Object({
   ...pageParameters,
   sort: Type.Optional(
     oneOf(sorts, {
-      description: '`-` for descending. Without it the newest are first; with `q` those that match best. Case and accents do not count.',
+      description:
+        '`-` for descending. Without it the newest are first; with `q` those that match best, unless thousands match. Case and accents do not count.',
     }),
   ),
   q: Type.Optional(
@@ -111,23 +112,34 @@ const listContacts = query({
   response: ContactPage,
   async run(db, { query }) {
     const { limit: _limit, cursor, sort, q, archived = 'false', ...filters } = query
-    const terms = q === undefined ? null : searchTerms(q)
+    const search = q === undefined ? null : searchOf(searchTerms(q))
+    const scope = ['contacts', sort, q, archived, Object.entries(filters).sort()]
     const { keys, descending } = orderOf(sort, q)
-    const page = paging(query, { keys, descending, scope: ['contacts', sort, q, archived, Object.entries(filters).sort()] })
-    const conditions = [...conditionsOf(filters), page.after]
+    const page = paging(query, { keys, descending, scope })
     const byMail = keys[0] === sortKeys.lastEmailAt
     const joined = byMail
       ? sql.fragment`${contactTable.sql} c join ${statistics} s using (contact_id)`
       : sql.fragment`${contactTable.sql} c`
-    const from = terms ? sql.fragment`found f join ${joined} using (contact_id)` : joined
+    const select = (page: Paging, from: FragmentSqlToken, conditions: readonly FragmentSqlToken[]) => (isArchived: boolean) =>
+      sql.fragment`
+      (select ${columns}, ${page.columns} from ${from}
+      where ${byMail ? sql.fragment`s` : sql.fragment`c`}.archived = ${isArchived} and ${and([...conditionsOf(filters), ...conditions, page.after])} ${page.order})`
     // Each is read in the order of an index, as far as the page goes; archived in (…) would not be.
-    const selects = (archived === 'any' ? [false, true] : [archived === 'true']).map(
-      (isArchived) => sql.fragment`
-        (select ${columns}, ${page.columns} from ${from} where ${byMail ? sql.fragment`s` : sql.fragment`c`}.archived = ${isArchived} and ${and(conditions)} ${page.order})`,
-    )
-    const isPlain = !terms && Object.keys(filters).length === 0
+    const states = archived === 'any' ? [false, true] : [archived === 'true']
+    const selects = search
+      ? [
+          ...states.map(select(page, sql.fragment`found f join ${joined} using (contact_id)`, [search.areFew])),
+          ...states.map(
+            select(paging(query, { keys: keys[0]!.kind === 'integer' ? unranked : keys, descending, scope }), joined, [
+              sql.fragment`not ${search.areFew}`,
+              search.matches,
+            ]),
+          ),
+        ]
+      : states.map(select(page, joined, []))
+    const isPlain = !search && Object.keys(filters).length === 0
     const rows = await db.rows<Row>({
-      ...sql.unsafe`${terms ? sql.fragment`with found as (${foundBy(terms)})` : sql.fragment``}
+      ...sql.unsafe`${search ? sql.fragment`with ${search.found}` : sql.fragment``}
         select c.*, ${methodRows}, ${statisticsColumns} from (${sql.join(selects, sql.fragment` union all `)}) c ${withStatistics} ${page.order}`,
       ...(isPlain && { name: `list-contacts ${sort ?? ''} ${archived} ${cursor === undefined ? 'first' : 'next'}` }),
     })
@@ -141,6 +153,9 @@ function searchTerms(q: string): Term[] {
     throw new Invalid([{ path: '/querystring/q', message: 'has nothing to search for: give it at least one letter or digit' }])
   return terms
 }
+
+/** Of more than can be ranked. */
+const unranked: SortKey[] = [{ sql: sql.fragment`0::bigint`, kind: 'integer', constant: true }, idKey]
 
 /** The best matches first where nothing else is asked for; among equals those whose whole name is most like what was searched. */
 function orderOf(sort: ListParameters['sort'], q: string | undefined): { keys: SortKey[]; descending: boolean } {

@@ -49,24 +49,59 @@ const words = contactWords.tables.contactWords.sql
 export const reachedBy = (method: string): FragmentSqlToken =>
   sql.fragment`select contact_id from ${words} where whole and word = any(${sql.array(spellingsOf(method), 'text')})`
 
+/** When each term is found in more words than this, matches are not gathered and ranked: going through contacts in their order soon meets enough of them. */
+const FEW = 2_000
 /**
- * A select of the ids (`contact_id`) of those for whom every term is found, and how well (`score`, the greater the better): the word itself
- * before its beginning, before what is inside it, before a similar one; among equals names before companies before methods.
+ * Nor are they looked for in the index where so many of a sample's words are like the term: an index of trigrams goes through all that have them before
+ * it gives the first. The sample is one at random, since ids are; below so many words in all none is taken.
  */
-export function foundBy(terms: readonly Term[]): FragmentSqlToken {
-  const name = (index: number) => sql.identifier([`term_${index}`])
-  // Joined and not counted: the planner then expects about as many as the rarest term has, and not one.
-  const each = terms.map(
-    (term, index) => sql.fragment`(
-    select contact_id, max(${scoreOf(term)} * case field when 'name' then 1 when 'company' then 0.9 else 0.8 end) as score
-    from (select contact_id, field, smartcrm.plain(word) as word from ${words} where ${isFound(term)} offset 0) found
-    group by contact_id) ${name(index)} ${index === 0 ? sql.fragment`` : sql.fragment`using (contact_id)`}`,
-  )
-  const sum = sql.join(
-    terms.map((_, index) => sql.fragment`${name(index)}.score`),
-    sql.fragment` + `,
-  )
-  return sql.fragment`select contact_id, (${sum}) / ${terms.length}::int as score from ${sql.join(each, sql.fragment` join `)}`
+const [COMMON, SAMPLE, LARGE] = [10, 150, 20_000]
+
+export type Search = {
+  /** `found as …` and what it needs, to stand in a `with`: those who match (`contact_id`), and how well (`score`); none where they are many. */
+  readonly found: FragmentSqlToken
+  readonly areFew: FragmentSqlToken
+  /** Whether the contact of a row `c` matches. */
+  readonly matches: FragmentSqlToken
+}
+
+/**
+ * Those for whom every term is found, and how well (the greater the better): the word itself before its beginning, before what is inside it, before a
+ * similar one; among equals names before companies before methods.
+ */
+export function searchOf(terms: readonly Term[]): Search {
+  const named = (what: string, index: number) => sql.identifier([`${what}_${index}`])
+  const isCommon = (index: number) => sql.fragment`(select ${named('common', index)} from common)`
+  const isFew = (index: number) => sql.fragment`(not ${isCommon(index)} and (select count(*) from ${named('term', index)}) <= ${FEW})`
+  const list = (each: (term: Term, index: number) => FragmentSqlToken, between: FragmentSqlToken) => sql.join(terms.map(each), between)
+  const best = (term: Term) =>
+    sql.fragment`max(${scoreOf(term)} * case field when 'name' then 1 when 'company' then 0.9 else 0.8 end) as score`
+  const gathered = (term: Term, index: number) => sql.fragment`${named('term', index)} as materialized (
+      select contact_id, field, smartcrm.plain(word) as word from ${words} where ${isFound(term)} and not ${isCommon(index)} limit ${FEW + 1})`
+  // One term that is in few words is enough to know who is asked about; whether the frequent ones are found is looked up for these alone.
+  const candidates = (_: Term, index: number) => sql.fragment`
+      select contact_id from ${named('term', index)} where ${isFew(index)}`
+  const scored = (term: Term, index: number) => sql.fragment`(
+      select contact_id, ${best(term)} from ${named('term', index)} where ${isFew(index)} group by contact_id union all
+      select contact_id, ${best(term)} from candidates join lateral (
+        select field, smartcrm.plain(word) as word from ${words} w where w.contact_id = candidates.contact_id and ${isFound(term)} offset 0
+      ) w on true where not (${isFew(index)}) group by contact_id
+    ) ${named('scored', index)} ${index === 0 ? sql.fragment`` : sql.fragment`using (contact_id)`}`
+  const sum = list((_, index) => sql.fragment`${named('scored', index)}.score`, sql.fragment` + `)
+  return {
+    found: sql.fragment`sample as materialized (
+      select smartcrm.plain(word) as word from ${words} where (select reltuples from pg_class where oid = ${`read.${contactWords.tables.contactWords.name}`}::text::regclass) > ${LARGE}
+      order by contact_id, field limit ${SAMPLE}),
+    common as materialized (select ${list((term, index) => sql.fragment`count(*) filter (where ${isFound(term, sql.fragment`word`)}) > ${COMMON} as ${named('common', index)}`, sql.fragment`, `)} from sample),
+    ${list(gathered, sql.fragment`, `)},
+    candidates as materialized (${list(candidates, sql.fragment` union `)}),
+    found as materialized (select contact_id, (${sum}) / ${terms.length}::int as score from ${list(scored, sql.fragment` join `)})`,
+    areFew: sql.fragment`(${list((_, index) => isFew(index), sql.fragment` or `)})`,
+    matches: sql.fragment`${list(
+      (term) => sql.fragment`(select true from ${words} w where w.contact_id = c.contact_id and ${isFound(term)} limit 1)`,
+      sql.fragment` and `,
+    )}`,
+  }
 }
 
 const plain = (text: string) => sql.fragment`smartcrm.plain(${text})`
@@ -74,9 +109,10 @@ const plain = (text: string) => sql.fragment`smartcrm.plain(${text})`
 /** As a pattern for `like`, with what is special in one escaped. */
 const pattern = ({ text }: Term) => sql.fragment`regexp_replace(${plain(text)}, '([\\\\%_])', '\\\\\\1', 'g')`
 
-function isFound(term: Term): FragmentSqlToken {
-  const inside = sql.fragment`smartcrm.plain(word) like ${term.inside ? '%' : ''} || ${pattern(term)} || '%'`
-  return term.like === null ? inside : sql.fragment`(${inside} or smartcrm.plain(word) % ${plain(term.like)})`
+/** @param word in the form of the index; given where it is there already */
+function isFound(term: Term, word = sql.fragment`smartcrm.plain(word)`): FragmentSqlToken {
+  const inside = sql.fragment`${word} like ${term.inside ? '%' : ''} || ${pattern(term)} || '%'`
+  return term.like === null ? inside : sql.fragment`(${inside} or ${word} % ${plain(term.like)})`
 }
 
 const scoreOf = (term: Term) => sql.fragment`

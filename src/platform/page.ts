@@ -16,7 +16,12 @@ type PageParameters = Static<ReturnType<typeof Type.Object<typeof pageParameters
 type KeyKind = 'text' | 'instant' | 'integer' | 'uuid'
 
 /** One column, or expression, of a sort. It must never be null (`coalesce` it, here and in the index): SQL cannot say what comes after a null. */
-export type SortKey = { readonly sql: FragmentSqlToken; readonly kind: KeyKind }
+export type SortKey = {
+  readonly sql: FragmentSqlToken
+  readonly kind: KeyKind
+  /** All rows have the same: it is only there so that a cursor has its place. */
+  readonly constant?: true
+}
 
 type CursorRow = Record<`cursor_${number}`, unknown>
 
@@ -46,11 +51,11 @@ export function paging(
   const from = cursor === undefined ? null : readCursor(cursor, digest, keys)
   const direction = descending ? sql.fragment`desc` : sql.fragment`asc`
   const name = (index: number) => sql.identifier([`cursor_${index}`])
-  const expressions = keys.map((key) => key.sql)
+  const telling = keys.filter(({ constant }) => !constant)
   return {
     columns: list(keys.map((key, index) => sql.fragment`${key.sql} as ${name(index)}`)),
     after: from
-      ? sql.fragment`(${list(expressions)}) ${descending ? sql.fragment`<` : sql.fragment`>`} (${list(from)})`
+      ? sql.fragment`(${list(telling.map((key) => key.sql))}) ${descending ? sql.fragment`<` : sql.fragment`>`} (${list(from.filter((_, index) => !keys[index]!.constant))})`
       : sql.fragment`true`,
     order: sql.fragment`order by ${list(keys.map((_, index) => sql.fragment`${name(index)} ${direction}`))} limit ${limit + 1}`,
     page(rows, render) {

@@ -1,4 +1,4 @@
-import { hkdfSync, randomBytes } from 'node:crypto'
+import { createSecretKey, hkdfSync, randomBytes } from 'node:crypto'
 
 /** One copy of a content, as it is stored. @property name the content's, see `blobName` */
 export type StoredBlob = { readonly keyId: string; readonly name: string; readonly storedAt: Date; readonly path: string }
@@ -10,7 +10,7 @@ export type StoredBlob = { readonly keyId: string; readonly name: string; readon
  */
 export function blobName(key: Uint8Array, sha256: string): string {
   if (!/^[0-9a-f]{64}$/.test(sha256)) throw new RangeError('A SHA-256 has to be 64 hex digits in lower case.')
-  return Buffer.from(hkdfSync('sha256', key, Buffer.from(sha256, 'hex'), 'smartcrm blob name', 16)).toString('hex')
+  return Buffer.from(hkdfSync('sha256', createSecretKey(key), Buffer.from(sha256, 'hex'), 'smartcrm blob name', 16)).toString('hex')
 }
 
 /** A name that nobody has or will ever have again; those of one content sort by age. */

@@ -7,8 +7,12 @@
 export type BlobStore = {
   /** Where contents are sealed into before they are stored; for a store in a folder, on its disk. */
   readonly spool: string
-  /** Takes a finished, synced file of the spool in: whole, or not at all, and there after a power cut as soon as it resolves. The file may be used up. @throws Unavailable */
-  store(name: string, file: string, sizeBytes: number): Promise<void>
+  /**
+   * Takes a finished, synced file of the spool in: whole, or not at all, and there after a power cut as soon as it resolves.
+   * @returns whether the file was used up; else the caller removes it
+   * @throws Unavailable
+   */
+  store(name: string, file: string, sizeBytes: number): Promise<boolean>
   /** Gives what `from` holds another name without moving the bytes. @returns false when that cannot be done, for example because `from` is gone */
   copy(from: string, to: string): Promise<boolean>
   /** Sees to it that what somebody else stored is there after a power cut. */

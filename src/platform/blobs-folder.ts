@@ -1,7 +1,10 @@
-import { access, constants, link, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+import { closeSync, fsync, openSync, renameSync } from 'node:fs'
+import { access, constants, link, mkdir, open, readdir, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import type { BlobStore } from './blob-store.ts'
 import { Fault } from './fault.ts'
+import { sharedByKey } from './in-order.ts'
 
 /** Two levels of folders by the first three digits of the key's id, 4,096 in all: few enough to be made once, and a million blobs are 250 in each. */
 const folderOf = (keyId: string) => join(keyId.slice(0, 2), keyId.slice(2, 3))
@@ -19,6 +22,7 @@ const nullIfMissing = (error: NodeJS.ErrnoException) => {
 export function openBlobFolder(root: string): BlobStore {
   const spool = join(root, 'incoming')
   const made = new Map<string, Promise<void>>()
+  const syncFolder = sharedByKey(syncOne)
 
   const pathOf = (name: string) => {
     const [keyId, rest] = name.split('/') as [string, string]
@@ -48,18 +52,22 @@ export function openBlobFolder(root: string): BlobStore {
     async store(name, file) {
       const path = pathOf(name)
       await ensure(dirname(path))
-      await rename(file, path).catch(async (error) => {
-        if (!isMissing(error)) throw error
+      try {
+        // As cheap as in blob-spool.ts: the sync of the folder is what waits for the disk.
+        renameSync(file, path)
+      } catch (error) {
+        if (!isMissing(error as NodeJS.ErrnoException)) throw error
         // Somebody took the folders away.
         made.clear()
         await ensure(dirname(path))
-        await rename(file, path)
-      })
+        renameSync(file, path)
+      }
       await syncFolder(dirname(path)).catch(async (error) => {
         // Who put it was told that it is not there, so it must not be.
         await unlink(path).catch(() => {})
         throw error
       })
+      return true
     },
 
     async copy(from, to) {
@@ -132,9 +140,11 @@ async function leaves(root: string): Promise<string[]> {
   return inner.flat()
 }
 
+const sync = promisify(fsync)
+
 /** Windows cannot open a folder, and needs none of this. */
-async function syncFolder(path: string): Promise<void> {
+async function syncOne(path: string): Promise<void> {
   if (process.platform === 'win32') return
-  const folder = await open(path, 'r')
-  await folder.sync().finally(() => folder.close())
+  const folder = openSync(path, 'r')
+  await sync(folder).finally(() => closeSync(folder))
 }

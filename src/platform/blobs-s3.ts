@@ -65,6 +65,7 @@ export function openS3Blobs(
       const key = keyOf(name)
       if (sizeBytes > partBytes) await storeInParts(key, file, sizeBytes)
       else await send({ method: 'PUT', key, body: { file, start: 0, end: sizeBytes } }, 200)
+      return false
     },
 
     async copy(from, to) {

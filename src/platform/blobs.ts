@@ -130,15 +130,15 @@ export function createBlobs(store: BlobStore, now: () => number = Date.now): Blo
           const sha256 = createHash('sha256').update(content).digest('hex')
           if (await isThere(key, sha256)) return { sha256, sizeBytes: content.length }
         }
-        const spooled = await spool(store.spool, key, content instanceof Uint8Array ? only(content) : content)
+        const spooled = await spool(store.spool, key, content)
         const { file, sha256, sizeBytes, sealedBytes } = spooled
+        let isUsedUp = false
         try {
           const isKnown = !isFirst && !(content instanceof Uint8Array) && (await isThere(key, sha256))
-          if (!isKnown) await store.store(newPath(key.id, blobName(key.key, sha256), now()), file, sealedBytes)
+          if (!isKnown) isUsedUp = await store.store(newPath(key.id, blobName(key.key, sha256), now()), file, sealedBytes)
           return { sha256, sizeBytes }
         } finally {
-          // A store in a folder has used it up. (`rm` would look first.)
-          await unlink(file).catch(() => {})
+          if (!isUsedUp) await unlink(file).catch(() => {})
         }
       } catch (error) {
         throw diskFull(error, store.spool) ?? error
@@ -180,10 +180,6 @@ function orDamaged<T>(blob: BlobId, work: () => T): T {
   } catch (error) {
     throw new BlobDamaged(blob, (error as Error).message, { cause: error })
   }
-}
-
-async function* only(content: Uint8Array) {
-  yield content
 }
 
 function diskFull(error: unknown, folder: string): Unavailable | null {

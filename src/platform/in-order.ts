@@ -18,3 +18,26 @@ export function inOrder(): <T>(keys: readonly string[], work: () => Promise<T>) 
     return result
   }
 }
+
+/**
+ * Runs the work for a key once for all who ask while the run before it is under way, since that one may have looked before they asked.
+ * @returns what the run gives that began after the asking; it fails with that run alone
+ */
+export function sharedByKey<T>(work: (key: string) => Promise<T>): (key: string) => Promise<T> {
+  const running = new Map<string, Promise<T>>()
+  const next = new Map<string, Promise<T>>()
+  const begin = (key: string) => {
+    next.delete(key)
+    const run = work(key).finally(() => running.get(key) === run && running.delete(key))
+    running.set(key, run)
+    return run
+  }
+  return (key) => {
+    const before = running.get(key)
+    if (!before) return begin(key)
+    const after = () => begin(key)
+    const shared = next.get(key) ?? before.then(after, after)
+    next.set(key, shared)
+    return shared
+  }
+}

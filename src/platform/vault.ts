@@ -106,7 +106,9 @@ const unavailable = (cause: unknown): never => {
 }
 
 async function makeBlock(pool: Pool, master: MasterKey): Promise<SubjectKey[]> {
-  const made = Array.from({ length: BLOCK }, () => ({ id: randomUUID(), key: randomBytes(32) }))
+  // They begin alike, so that what is stored by them one after the other lies in one folder (blobs-folder.ts), and one sync of it serves many.
+  const begin = randomUUID().slice(0, 3)
+  const made = Array.from({ length: BLOCK }, () => ({ id: begin + randomUUID().slice(3), key: randomBytes(32) }))
   const ids = made.map(({ id }) => id)
   const wrapped = made.map(({ id, key }) => seal(master.key, key, id))
   await pool.rows(sql.unsafe`

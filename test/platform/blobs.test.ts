@@ -120,7 +120,7 @@ for (const [where, place] of Object.entries(places)) {
       const key = newKey()
       const { sha256 } = await createBlobs(store).put(key, bytesOf(1000))
       const [old] = (await files()).keys()
-      const refusing = { ...store, store: async () => void t.fail('nothing is to be stored') }
+      const refusing = { ...store, store: async () => t.fail('nothing is to be stored') }
       const later = createBlobs(refusing, () => Date.now() + FRESH_MS + 1)
       await later.put(key, bytesOf(1000))
       const stored = await Array.fromAsync(later.list(key.id))

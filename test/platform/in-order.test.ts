@@ -1,5 +1,5 @@
 import t from 'tap'
-import { inOrder } from '../../src/platform/in-order.ts'
+import { inOrder, sharedByKey } from '../../src/platform/in-order.ts'
 
 t.test('work that shares a key is done one after the other, all other at once', async (t) => {
   const inTurn = inOrder()
@@ -31,4 +31,32 @@ t.test('work that shares a key is done one after the other, all other at once', 
     ['fulfilled', 'rejected', 'fulfilled', 'fulfilled'],
   )
   t.equal(await inTurn(['x'], async () => 'again'), 'again', 'what is over keeps nobody waiting')
+})
+
+t.test('who asks while a run is under way shares the next one, which begins after the asking', async (t) => {
+  const runs: { key: string; end: (how?: Error) => void }[] = []
+  const share = sharedByKey((key) => {
+    const { promise, resolve, reject } = Promise.withResolvers<number>()
+    const number = runs.push({ key, end: (how) => (how ? reject(how) : resolve(number)) })
+    return promise
+  })
+  const [first, second, third, other] = [share('a'), share('a'), share('a'), share('b')]
+  t.same(
+    runs.map(({ key }) => key),
+    ['a', 'b'],
+  )
+  runs[0]!.end(new Error('of the first alone'))
+  await t.rejects(first, { message: 'of the first alone' })
+  t.equal(runs.length, 3)
+  const late = share('a')
+  runs[2]!.end()
+  t.same([await second, await third], [3, 3])
+  t.equal(runs.length, 4, 'who came later is not told of it')
+  runs[3]!.end()
+  runs[1]!.end()
+  t.same([await late, await other], [4, 2])
+  const again = share('a')
+  t.equal(runs.length, 5, 'with nothing under way it begins at once')
+  runs[4]!.end()
+  t.equal(await again, 5)
 })

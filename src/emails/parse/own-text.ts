@@ -1,6 +1,6 @@
-import EmailReplyParser from 'email-reply-parser'
 import type { Defect } from './defects.ts'
 import { withinTime } from './time-limit.ts'
+import { visibleText } from './visible-text.ts'
 
 const MILLISECONDS = 250
 const MAX_CHARACTERS = 256 * 1024
@@ -29,7 +29,7 @@ function isHarmless(text: string): boolean {
 export function ownText(text: string, defects: Set<Defect>): string {
   const whole = text.trim()
   if (whole === '') return ''
-  const parse = () => new EmailReplyParser().parseReply(whole).trim()
+  const parse = () => visibleText(whole).trim()
   if (isHarmless(whole)) return parse()
   const own = whole.length <= MAX_CHARACTERS ? withinTime(MILLISECONDS, parse) : null
   if (own !== null) return own

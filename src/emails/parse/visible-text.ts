@@ -1,0 +1,44 @@
+/*
+ * email-reply-parser tries each of its fifty expressions on each line, several times over, and turns the line round for each. Here it is asked the same, but
+ * its answers are remembered, and one expression that is all of a list tells whether any of the list can match. Its parts are not in its types nor in
+ * its exports, which is why the version is pinned and a test holds this to what the library says by itself.
+ */
+type Parts = { stringReverse(text: string): string; isSignature(line: string): boolean; isQuoteHeader(line: string): boolean }
+type EmailParser = Parts & { fixBrokenSignatures(text: string): string; parse(text: string): { getVisibleText(): string } }
+
+const part = async <T>(file: string): Promise<T> => (await import(new URL(file, import.meta.resolve('email-reply-parser')).href)).default
+const Parser = await part<new () => EmailParser>('parser/emailparser.js')
+const lists = await part<{ quoteHeadersRegex: RegExp[]; signatureRegex: RegExp[] }>('regex.js')
+
+/** Whether any of them matches. Each begins at the beginning of a line, so all together do, and ignoring case they match whatever one of them does. */
+function anyOf(expressions: readonly RegExp[]) {
+  const all = new RegExp(`^(?:${expressions.map(({ source }) => `(?:${source.replace(/^\^/, '')})`).join('|')})`, 'im')
+  return { may: (text: string) => all.test(text), does: (line: string) => all.test(line) && expressions.some((one) => one.test(line)) }
+}
+const header = anyOf(lists.quoteHeadersRegex)
+const signature = anyOf(lists.signatureRegex)
+
+/** What email-reply-parser takes for the sender's own: the text without quotes and signature. */
+export function visibleText(text: string): string {
+  const parser = new Parser()
+  const stringReverse = remembered((line) => line.split('').reverse().join(''))
+  const fix = parser.fixBrokenSignatures.bind(parser)
+  Object.assign(parser, {
+    stringReverse,
+    isSignature: remembered((line) => signature.does(stringReverse(line))),
+    isQuoteHeader: remembered((line) => header.does(stringReverse(line))),
+    fixBrokenSignatures: (text: string) => (header.may(text) ? fix(text) : text),
+  })
+  return parser.parse(text).getVisibleText()
+}
+
+function remembered<T>(ask: (line: string) => T): (line: string) => T {
+  const answers = new Map<string, T>()
+  return (line) => {
+    const known = answers.get(line)
+    if (known !== undefined) return known
+    const answer = ask(line)
+    answers.set(line, answer)
+    return answer
+  }
+}

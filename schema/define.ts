@@ -11,10 +11,19 @@ export type EventType<T extends string = string, P extends TProperties = TProper
   readonly schema: TObject<P>
   /** The fields that are sealed with the subject's key. */
   readonly personal: readonly string[]
+  /** What makes version 2 of version 1's data, then 3 of 2, and so on: one for each version below today's. */
+  readonly upcasters: readonly Upcaster[]
 }
 
+/**
+ * Turns the data of one version into that of the next; pure. It must bear that personal fields are missing: those of an erased event are, and what it
+ * puts in their place is left out again.
+ */
+// biome-ignore lint/suspicious/noExplicitAny: each knows the version that it takes
+export type Upcaster = (data: any) => Readonly<Record<string, unknown>>
+
 /** Any event's declaration, where it does not matter which. */
-export type AnyEventType = Pick<EventType, 'type' | 'version' | 'schema' | 'personal'> & ((data: never) => NewEvent)
+export type AnyEventType = Pick<EventType, 'type' | 'version' | 'schema' | 'personal' | 'upcasters'> & ((data: never) => NewEvent)
 
 /** Every event that a declaration of `events` can construct, as a union. */
 export type EventOf<Declared> = { [T in keyof Declared]: Declared[T] extends (data: never) => infer E ? E : never }[keyof Declared]
@@ -25,16 +34,18 @@ export const personal = <S extends TSchema>(schema: S): S => ({ ...schema, perso
 /**
  * Declares events: schema, type and constructor together.
  * Stored for ever: a field may be added as optional, never renamed or retyped; a changed meaning is a new version and an upcaster.
+ * @param upcasters of the events that have changed so: today's version is one more than an event has of them
  */
 export function events<D extends Record<string, TProperties>>(
   declared: D,
-  versions: Partial<Record<keyof D, number>> = {},
+  upcasters: Partial<Record<keyof D, readonly Upcaster[]>> = {},
 ): { [T in keyof D & string]: EventType<T, D[T]> } {
   const entries = Object.entries(declared).map(([type, properties]) => {
     const make = (data: unknown) => ({ type, data })
     const personalFields = Object.keys(properties).filter((field) => properties[field]?.personal)
     const schema = Type.Object(properties, { additionalProperties: false })
-    return [type, Object.assign(make, { type, version: versions[type] ?? 1, schema, personal: personalFields })]
+    const steps = upcasters[type] ?? []
+    return [type, Object.assign(make, { type, version: 1 + steps.length, schema, personal: personalFields, upcasters: steps })]
   })
   return Object.fromEntries(entries)
 }

@@ -48,7 +48,10 @@ export type RecordedEvent<D = unknown> = {
   readonly meta: Metadata
   /** The subject's key was destroyed: the personal fields are gone from `data`. */
   readonly erased: boolean
-  /** False for a type that this version does not know (another application may share the log): `data` and `meta` are then as stored. */
+  /**
+   * False for a type that this version does not know: `data` and `meta` are then as stored. `isOurs(meta)` (codec.ts) tells one of another SmartCRM's
+   * from one of another application that shares the log.
+   */
   readonly known: boolean
 }
 

@@ -47,8 +47,7 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
   const key = createSecretKey(secret)
   const streamOf = (address: string) => `claim-${createHmac('sha256', key).update(address).digest('hex')}`
   const stateOf = (events: readonly RecordedEvent[]) => fold(claim, events)
-  const holds = async (contactId: string, address: string) =>
-    addressesOf(fold(contact, await load(`contact-${contactId}`))).includes(address)
+  const holds = async (contactId: string, address: string) => heldBy(await load(`contact-${contactId}`)).includes(address)
 
   /** Appends what `decide` gives at the folded revision, and on a conflict decides again. The first try takes the address for new, which it mostly is. */
   const write = async (
@@ -99,7 +98,7 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
       // Read after the claim. Another command may be adding the address again: its claim is one whose command is not in the stream yet.
       const owner = await load(`contact-${contactId}`)
       const used = owner.some(({ meta }) => meta.commandId === state.commandId)
-      return used && !addressesOf(fold(contact, owner)).includes(address) ? AddressReleased({ contactId }) : null
+      return used && !heldBy(owner).includes(address) ? AddressReleased({ contactId }) : null
     })
 
   return {
@@ -120,7 +119,7 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
           contact,
           stream.filter(({ meta }) => meta.commandId !== cause.commandId),
         )
-        const kept = addressesOf(fold(contact, stream))
+        const kept = heldBy(stream)
         for (const address of addressesOf(before)) if (!kept.includes(address)) await release(address, id, cause)
       } catch {}
     },
@@ -138,12 +137,16 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
       }
       for (const [index, address] of addresses.entries()) {
         const { holder } = stateOf(claims[index]!)
-        if (holder !== null && addressesOf(fold(contact, await eventsOf(holder))).includes(address)) return holder
+        if (holder !== null && heldBy(await eventsOf(holder)).includes(address)) return holder
       }
       return null
     },
   }
 }
+
+/** The addresses of the contact whose events these are. One that was erased has none. */
+const heldBy = (events: readonly RecordedEvent[]): string[] =>
+  events.some(({ erased }) => erased) ? [] : addressesOf(fold(contact, events))
 
 /** The addresses that these events give to a contact; in one order for all, or two who want the same ones would each get one. */
 function taking(events: readonly NewEvent[]): string[] {

@@ -7,7 +7,7 @@ import type { RecordedEvent } from '../platform/event.ts'
 import { checker } from '../platform/http/validation.ts'
 import { comparePositions, formatPosition, parsePosition } from '../platform/position.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
-import { Invalid } from '../platform/refusal.ts'
+import { Invalid, Refused } from '../platform/refusal.ts'
 import { createMemoryTables, foldInMemory } from '../platform/rows.ts'
 import { normaliseValue } from '../platform/values.ts'
 
@@ -44,7 +44,9 @@ export const contactNowOrThen = (now: QueryEndpoint, load: Load): QueryEndpoint 
     const { asOf } = input.query as { asOf?: string }
     if (asOf === undefined) return now.run(db, input)
     const { id } = input.params as { id: string }
-    return contactAt(until(await load(`contact-${id}`), asOf), id)
+    const events = until(await load(`contact-${id}`), asOf)
+    if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
+    return contactAt(events, id)
   },
 })
 

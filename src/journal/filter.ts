@@ -1,5 +1,5 @@
 import { type TSchema, Type } from '@sinclair/typebox'
-import { eventsByCategory } from '../../schema/events.ts'
+import { allEvents, eventsByCategory } from '../../schema/events.ts'
 import { type Fault, Invalid } from '../platform/refusal.ts'
 
 /** The heartbeat is the service's own pulse, not something that happened to a customer. */
@@ -8,6 +8,9 @@ const typesOf = new Map(Object.entries(shown).map(([category, events]) => [categ
 
 /** The types of events that the journal shows; what another application writes into the log is not among them. */
 export const journalTypes: ReadonlySet<string> = new Set([...typesOf.values()].flat())
+
+/** What the CRM has no event of: another application's, or one of ours whose type is not what was written, which decoding it notices. */
+export const isStrange = (type: string): boolean => !type.startsWith('$') && !Object.hasOwn(allEvents, type)
 
 /** Which events of the journal are asked for. */
 export type Filter = {

@@ -6,7 +6,7 @@ import type { Logger } from '../platform/log.ts'
 import { comparePositions, type Position, START } from '../platform/position.ts'
 import { sizeOf } from '../platform/projector-steps.ts'
 import { Unavailable } from '../platform/refusal.ts'
-import { type Filter, journalTypes } from './filter.ts'
+import { type Filter, isStrange, journalTypes } from './filter.ts'
 import { frameOf } from './frame.ts'
 
 export type Chunk = { readonly bytes: Buffer; readonly position: Position }
@@ -94,10 +94,11 @@ export function createLiveLog({ store, codec }: { store: EventStore; codec: Code
     try {
       const events = store.subscribe({ after, signal: AbortSignal.any([signal, leaving.signal]) })
       for await (const batch of gather(events, sizeOf, BATCH)) {
-        const decoded = await codec.decode(batch.filter(({ type }) => journalTypes.has(type)))
+        const decoded = await codec.decode(batch.filter(({ type }) => journalTypes.has(type) || isStrange(type)))
         if (signal.aborted) return
         const since = performance.now()
-        const entries = decoded.map((event) => ({ position: event.position, type: event.type, frame: frameOf(event), since }))
+        const shown = decoded.filter(({ known }) => known)
+        const entries = shown.map((event) => ({ position: event.position, type: event.type, frame: frameOf(event), since }))
         const bytes = entries.reduce((sum, { frame }) => sum + frame.length, tail.bytes)
         tail = trim({ ...tail, entries: tail.entries.concat(entries), bytes, seen: batch.at(-1)!.position })
         await wakeAll()

@@ -5,6 +5,7 @@ import type { RecordedEvent } from '../platform/event.ts'
 import type { EventStore } from '../platform/event-store.ts'
 import { formatPosition, type Position, parsePosition } from '../platform/position.ts'
 import { Invalid } from '../platform/refusal.ts'
+import { isStrange } from './filter.ts'
 
 /** What one read of the log gave. */
 export type Page = {
@@ -23,8 +24,8 @@ export async function readPage(
   types: ReadonlySet<string>,
 ): Promise<Page> {
   const read = await store.readAll(after, limit)
-  const events = await codec.decode(read.filter(({ type }) => types.has(type)))
-  return { events, position: read.at(-1)?.position ?? after, isLast: read.length < limit }
+  const decoded = await codec.decode(read.filter(({ type }) => types.has(type) || isStrange(type)))
+  return { events: decoded.filter(({ known }) => known), position: read.at(-1)?.position ?? after, isLast: read.length < limit }
 }
 
 /** A position that a caller named, where the log is to be read from. @param path of the parameter. @throws Invalid */

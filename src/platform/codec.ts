@@ -4,6 +4,7 @@ import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import canonicalize from 'canonicalize'
 import type { AnyEventType, NewEvent } from '../../schema/define.ts'
 import type { Metadata, RecordedEvent, StoredEvent } from './event.ts'
+import { Refused } from './refusal.ts'
 import { seal, unseal } from './sealing.ts'
 import { traceparent } from './tracing.ts'
 import type { SubjectKey, Vault } from './vault.ts'
@@ -151,7 +152,7 @@ async function keyFor(
   if (id === null) return brought ?? vault.claim()
   if (brought && brought.id !== id) throw new OtherKey(stream)
   const key = (await vault.keys([id])).get(id)
-  if (!key) throw new Error(`${stream} was erased: nothing personal can be added to it.`)
+  if (!key) throw new Refused('erased', 'What this was about was erased: nothing personal can be added to it.', 410)
   return { id, key }
 }
 

@@ -90,14 +90,22 @@ export async function openVault(pool: Pool, master: MasterKey): Promise<Vault> {
   }
 }
 
-/** @throws Fault: damaged, which is neither erased nor away */
+/** What the vault holds does not open with the master key: it is neither erased nor away. */
+export class KeyDamaged extends Fault {
+  override name = 'KeyDamaged'
+  constructor(what: string) {
+    super(`What the vault holds as ${what} is damaged: it does not open with the master key. Restore the vault from a backup.`)
+  }
+}
+
+/** @throws KeyDamaged */
 function unwrap(master: MasterKey, wrapped: Buffer, name: string): Buffer {
   try {
     // A copy with memory of its own: what unsealing gives is a slice of Node's pool, and one that is kept keeps 8 KiB.
     const plain = unseal(master.key, wrapped, name)
     return Buffer.alloc(plain.length, plain)
   } catch {
-    throw new Fault(`What the vault holds as ${name} is damaged: it does not open with the master key. Restore the vault from a backup.`)
+    throw new KeyDamaged(name)
   }
 }
 

@@ -35,6 +35,8 @@ type Options = {
   through?: { database(url: string): Promise<string>; eventStore(url: string): Promise<string> }
   /** How long a statement may take. */
   statementMs?: number
+  /** The servers of another one, as a second process has them. */
+  on?: Connected
   projector?: boolean
   log?: Logger
   /** What /readyz asks, if not of everything. */
@@ -46,16 +48,16 @@ type Teardown = { teardown(clear: () => unknown): void }
 
 /** The whole service on its real servers, in this process: event store and database of this test's own. */
 export async function testApi(t: Teardown, options: Options = {}): Promise<TestApi> {
-  const { projector = true, log = createLogger(process.env['TEST_LOG'] ?? 'silent', 'test'), checks, statementMs = ANSWER_MS } = options
-  const folder = await mkdtemp(join(tmpdir(), 'smartcrm-test-'))
-  t.teardown(() => rm(folder, { recursive: true, force: true }))
-  const { url: databaseUrl } = await testDatabase(t)
-  const eventStore = await startEventStore({ file: join(folder, 'events.db'), log })
-  t.teardown(eventStore.close)
-  const config = { ...readConfig({ SMARTCRM_DATA: folder, SMARTCRM_ADMIN_KEY: adminKey }), databaseUrl, eventStoreUrl: eventStore.url }
-  const { through } = options
+  const {
+    projector = options.on === undefined,
+    log = createLogger(process.env['TEST_LOG'] ?? 'silent', 'test'),
+    checks,
+    statementMs = ANSWER_MS,
+    through,
+  } = options
+  const config = options.on ?? (await ownServers(t, log))
   const reached = through
-    ? { ...config, databaseUrl: await through.database(databaseUrl), eventStoreUrl: await through.eventStore(eventStore.url) }
+    ? { ...config, databaseUrl: await through.database(config.databaseUrl), eventStoreUrl: await through.eventStore(config.eventStoreUrl) }
     : config
   const services = await openServices(reached, log, statementMs)
   t.teardown(services.close)
@@ -88,4 +90,13 @@ export async function testApi(t: Teardown, options: Options = {}): Promise<TestA
     after: (answer, path, headers = {}) =>
       ask('GET', path, undefined, { 'smartcrm-after': answer.headers.get('smartcrm-position') ?? '0.0', prefer: 'wait=20', ...headers }),
   }
+}
+
+async function ownServers(t: Teardown, log: Logger): Promise<Connected> {
+  const folder = await mkdtemp(join(tmpdir(), 'smartcrm-test-'))
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  const { url: databaseUrl } = await testDatabase(t)
+  const eventStore = await startEventStore({ file: join(folder, 'events.db'), log })
+  t.teardown(eventStore.close)
+  return { ...readConfig({ SMARTCRM_DATA: folder, SMARTCRM_ADMIN_KEY: adminKey }), databaseUrl, eventStoreUrl: eventStore.url }
 }

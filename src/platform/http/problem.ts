@@ -2,8 +2,10 @@ import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Problem } from '../../../schema/problem.ts'
+import { Corrupt, NewerVersion } from '../codec.ts'
 import { AppendTooLarge } from '../event-store.ts'
 import { Invalid, Refused, Unavailable } from '../refusal.ts'
+import { KeyDamaged } from '../vault.ts'
 import { faultsOf } from './validation.ts'
 
 /** A problem document (RFC 9457). @param code kebab-case, stable: programs decide by it */
@@ -22,6 +24,10 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof Invalid) return problem(400, 'invalid-request', wrong(error.faults.length), { errors: error.faults })
   if (error instanceof Unavailable) return problem(503, 'unavailable', `${error.message} Try again.`)
   if (error instanceof AppendTooLarge) return problem(413, 'too-large', `${error.message} Send less at once.`)
+  if (error instanceof Corrupt)
+    return problem(500, 'corrupt-event', `${error.message} Nothing is answered over it. An operator has to look at it.`)
+  if (error instanceof NewerVersion) return problem(500, 'newer-version', error.message)
+  if (error instanceof KeyDamaged) return problem(500, 'key-damaged', error.message)
   const { statusCode, message, validation, validationContext } = error as FastifyError
   if (validation) return problemOf(new Invalid(faultsOf(validation, validationContext === 'body' ? '' : `/${validationContext}`)))
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) return malformed(statusCode, message)

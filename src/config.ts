@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { Fault } from './platform/fault.ts'
+import type { AwsKmsAddress } from './platform/kms-aws.ts'
 
 /** Everything that is wrong with the settings, at once. */
 export class ConfigError extends Fault {
@@ -35,10 +36,31 @@ const httpUrl = (text: string) => {
   throw new Error('has to be an address that starts with http:// or https://')
 }
 
-const masterKey = (text: string): Buffer => {
+/** The key itself, or the key of a KMS that wraps it. */
+export type MasterKeySetting = Buffer | AwsKmsAddress
+
+export const masterKey = (text: string): MasterKeySetting => {
+  if (text.startsWith('awskms:')) return awsKmsAddress(text)
   const key = /^[0-9a-f]{64}$/i.test(text) ? Buffer.from(text, 'hex') : Buffer.from(text, 'base64')
   if (key.length === 32 && /^[\w+/-]+=?$/.test(text)) return key
-  throw new Error('has to be 32 bytes as base64 or hex, for example from: openssl rand -base64 32')
+  throw new Error('has to be 32 bytes as base64 or hex, for example from: openssl rand -base64 32, or awskms:KEY?region=…')
+}
+
+/** An ARN names the region by itself: `arn:aws:kms:<region>:<account>:key/<id>`. */
+const awsKmsAddress = (text: string): AwsKmsAddress => {
+  const [, keyId, search] = /^awskms:([\w:/-]+)(?:\?(\S*))?$/.exec(text) ?? []
+  const { region = keyId?.split(':')[3], endpoint, ...others } = Object.fromEntries(new URLSearchParams(search))
+  if (!keyId || !region || !/^[a-z0-9-]+$/.test(region) || Object.keys(others).length > 0)
+    throw new Error("has to be awskms:KEY?region=… (an id, an alias or an ARN), and &endpoint=https://… for a server that is not Amazon's")
+  return endpoint === undefined ? { keyId, region } : { keyId, region, endpoint: namedEndpoint(endpoint) }
+}
+
+const namedEndpoint = (text: string) => {
+  try {
+    return httpUrl(text)
+  } catch {
+    throw new Error('has to name an endpoint that starts with http:// or https://')
+  }
 }
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
@@ -68,12 +90,7 @@ const bucketAddress = (text: string): BucketAddress => {
   if (!isRight || !region || !/^[a-z0-9-]+$/.test(region))
     throw new Error("has to be s3://bucket/prefix?region=…, and &endpoint=https://… for a server that is not Amazon's")
   const address = { bucket: url!.hostname, prefix: path && `${path}/`, region }
-  if (endpoint === undefined) return address
-  try {
-    return { ...address, endpoint: httpUrl(endpoint) }
-  } catch {
-    throw new Error('has to name an endpoint that starts with http:// or https://')
-  }
+  return endpoint === undefined ? address : { ...address, endpoint: namedEndpoint(endpoint) }
 }
 
 const setting = <Value>(setting: Setting<Value>) => setting
@@ -101,7 +118,12 @@ export const settings = {
   masterKey: setting({
     name: 'SMARTCRM_MASTER_KEY',
     description:
-      'Key that wraps the keys of all personal data: 32 bytes as base64 or hex. Unset: made once and kept in a file in the data folder',
+      'Key that wraps the keys of all personal data: 32 bytes as base64 or hex; or awskms:KEY?region=…, an AWS KMS key that wraps it (and &endpoint=https://… if it is not at Amazon). Unset: made once and kept in a file in the data folder',
+    parse: masterKey,
+  }),
+  newMasterKey: setting({
+    name: 'SMARTCRM_NEW_MASTER_KEY',
+    description: 'For `smartcrm vault rotate`: what SMARTCRM_MASTER_KEY will be, when it is not kept in the data folder',
     parse: masterKey,
   }),
   eventStoreUrl: setting({
@@ -122,7 +144,7 @@ export const settings = {
   }),
   s3AccessKeyId: setting({
     name: 'AWS_ACCESS_KEY_ID',
-    description: 'Who we are at the bucket of BLOBS_URL',
+    description: 'Who we are at the bucket of BLOBS_URL and at AWS KMS',
     parse: matching(/^[\x21-\x7e]+$/, 'the id of an access key, without spaces'),
   }),
   s3SecretAccessKey: setting({
@@ -209,8 +231,9 @@ export function readConfig(env: NodeJS.ProcessEnv = environment()): Config {
       faults.push(`${name} ${(error as Error).message}.`)
     }
   }
-  if (config['blobs'] && !(config['s3AccessKeyId'] && config['s3SecretAccessKey']))
-    faults.push('BLOBS_URL needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.')
+  const atAws = (['blobs', 'masterKey', 'newMasterKey'] as const).filter((key) => config[key] && !Buffer.isBuffer(config[key]))
+  if (!(config['s3AccessKeyId'] && config['s3SecretAccessKey']))
+    for (const key of atAws) faults.push(`${settings[key].name} needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.`)
   config['serviceUrl'] ??= `http://127.0.0.1:${config['port']}`
   if (faults.length > 0) throw new ConfigError(faults)
   return Object.freeze(config) as Config

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { environment, readConfig } from './config.ts'
 import { Fault } from './platform/fault.ts'
+import { Unavailable } from './platform/refusal.ts'
 import { type Role, supervisedFlag } from './roles/role.ts'
 import { runRole } from './roles/run-role.ts'
 import { version } from './version.ts'
@@ -31,6 +32,8 @@ if (!process.argv[2] || !program.commands.some((command) => command.name() === p
   projectionCommands(program, readConfig)
   const { blobCommands } = await import('./cli/blobs.ts')
   blobCommands(program, readConfig)
+  const { vaultCommands } = await import('./cli/vault.ts')
+  vaultCommands(program, readConfig)
 }
 
 if (process.argv.includes('eventstore') && !process.argv.includes(supervisedFlag)) {
@@ -51,6 +54,6 @@ function role(name: Role, description: string): Command {
 try {
   await program.parseAsync(process.argv.filter((argument) => argument !== supervisedFlag))
 } catch (error) {
-  console.error(error instanceof Fault ? error.message : error)
+  console.error(error instanceof Fault || error instanceof Unavailable ? error.message : error)
   process.exit(1)
 }

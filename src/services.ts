@@ -5,15 +5,15 @@ import { type Claims, createClaims } from './contacts/claims.ts'
 import { createIngest, type Ingest } from './emails/ingest.ts'
 import { createParser } from './emails/parse/parser.ts'
 import { jobTypes } from './jobs/index.ts'
+import { MASTER_KEY_MADE, masterKeySource } from './master-key.ts'
 import type { Blobs } from './platform/blobs.ts'
 import { type Codec, createCodec } from './platform/codec.ts'
 import { openPool, type Pool } from './platform/database.ts'
 import { type EventStore, openEventStore } from './platform/event-store.ts'
 import { type Jobs, openJobs } from './platform/jobs-queue.ts'
 import type { Logger } from './platform/log.ts'
-import { loadMasterKey } from './platform/master-key.ts'
 import { createRunner, type Guard, type Runner } from './platform/runner.ts'
-import { isFounded, openVault, type Vault } from './platform/vault.ts'
+import { openVault, type Vault } from './platform/vault.ts'
 
 /** What every role works with. */
 export type Services = {
@@ -41,7 +41,10 @@ export type Connected = Config & { readonly databaseUrl: string; readonly eventS
 export async function openServices(config: Connected, log: Logger, statementMs?: number): Promise<Services> {
   const pool = openPool(config.databaseUrl, log, undefined, statementMs)
   try {
-    const vault = await openVault(pool, await loadMasterKey(config.masterKey, config.dataFolder, () => isFounded(pool)))
+    const vault = await openVault(
+      pool,
+      masterKeySource(config, (file) => log.warn({ file }, MASTER_KEY_MADE)),
+    )
     const store = openEventStore(config.eventStoreUrl, log)
     const codec = createCodec(allEvents, vault)
     const guards: Record<string, Guard> = {}

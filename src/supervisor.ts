@@ -1,11 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Config, environment, isBelowNpm } from './config.ts'
 import { lockOf, openDataFolder } from './data-folder.ts'
-import { migrate } from './platform/database.ts'
+import { MASTER_KEY_MADE, masterKeySource } from './master-key.ts'
+import { migrate, openPool } from './platform/database.ts'
 import { Fault } from './platform/fault.ts'
 import { tryLock, waitForLock } from './platform/folder-lock.ts'
 import { endGracefully } from './platform/graceful-end.ts'
-import { createLogger } from './platform/log.ts'
+import { createLogger, type Logger } from './platform/log.ts'
+import { foundMasterKeys } from './platform/master-keys.ts'
 import { checkPort, checkReachable, freePort } from './platform/ports.ts'
 import { roleProcesses } from './role-processes.ts'
 import { roles } from './roles/role.ts'
@@ -52,10 +54,11 @@ export async function supervise(config: Config): Promise<void> {
       `Postgres (${config.databaseUrl ? 'DATABASE_URL' : 'embedded'}) could not be brought up to date: ${error.message || error.code}.`,
     )
   })
+  const madeFile = await foundVault({ ...config, databaseUrl: databaseUrl! }, log)
   await Promise.all([processes.keep('api'), processes.keep('projector'), processes.keep('worker')])
   const url = `http://${reachable(host)}:${port}`
   await untilReady(url)
-  console.log(welcome({ url, dataFolder, apiKey }))
+  console.log(welcome({ url, dataFolder, apiKey, madeFile }))
   apiKey = undefined
 
   // Several roles may meet the same one.
@@ -79,6 +82,15 @@ async function takeFolder(folder: string): Promise<void> {
   }
 }
 
+/** Before the roles that need it, so that a master key that does not fit is said once. @returns the file of the master key when it was made just now */
+async function foundVault(config: Config & { databaseUrl: string }, log: Logger): Promise<string | undefined> {
+  let made: string | undefined
+  const pool = openPool(config.databaseUrl, log, 1)
+  const source = masterKeySource(config, (file) => (made = file))
+  await foundMasterKeys(pool, source).finally(() => pool.close())
+  return made
+}
+
 /** The address for this machine of one that may mean all its addresses. */
 function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1'
@@ -95,15 +107,15 @@ async function untilReady(url: string): Promise<void> {
   }
 }
 
-type Ready = { url: string; dataFolder: string; apiKey: string | undefined }
+type Ready = { url: string; dataFolder: string; apiKey: string | undefined; madeFile: string | undefined }
 
 /** What a person needs to go on. */
-const welcome = ({ url, dataFolder, apiKey }: Ready): string => `
+const welcome = ({ url, dataFolder, apiKey, madeFile }: Ready): string => `
 SmartCRM is ready.
 
   Address   ${url}   (read and try the API: ${url}/reference)
   Data      ${dataFolder}
-${apiKey ? `  API key   ${apiKey}   (shown once: keep it)\n` : ''}
+${apiKey ? `  API key   ${apiKey}   (shown once: keep it)\n` : ''}${madeFile ? `  Key file  ${madeFile}\n            ${MASTER_KEY_MADE.replaceAll('. ', '.\n            ')}\n` : ''}
   Try       curl ${url}/v1/contacts -H 'Authorization: Bearer ${apiKey ?? 'YOUR_API_KEY'}'
   Stop      Ctrl-C
 `

@@ -23,6 +23,7 @@ t.test('every setting is read', async (t) => {
     SMARTCRM_DATA: '/var/lib/smartcrm',
     SMARTCRM_ADMIN_KEY: 'sixteen-characters',
     SMARTCRM_MASTER_KEY: Buffer.alloc(32, 7).toString('base64'),
+    SMARTCRM_NEW_MASTER_KEY: Buffer.alloc(32, 8).toString('hex'),
     EVENTSTORE_URL: 'esdb+discover://user:pass@a:2113,b:2113?tls=false',
     DATABASE_URL: 'postgres://user:pass@db:5432/crm?sslmode=require',
     BLOBS_URL: 's3://crm-mails/eu/blobs?region=eu-central-1&endpoint=https%3A%2F%2Fs3.example.com%3A9000%2F',
@@ -44,6 +45,7 @@ t.test('every setting is read', async (t) => {
     dataFolder: '/var/lib/smartcrm',
     adminKey: 'sixteen-characters',
     masterKey: Buffer.alloc(32, 7),
+    newMasterKey: Buffer.alloc(32, 8),
     eventStoreUrl: 'esdb+discover://user:pass@a:2113,b:2113?tls=false',
     databaseUrl: 'postgres://user:pass@db:5432/crm?sslmode=require',
     blobs: { bucket: 'crm-mails', prefix: 'eu/blobs/', region: 'eu-central-1', endpoint: 'https://s3.example.com:9000' },
@@ -97,7 +99,7 @@ t.test('every fault is listed at once, and no value is repeated in it', async (t
     'PORT has to be a port: a whole number from 0 to 65535.',
     'HOST has to be an IP address or a host name.',
     'SMARTCRM_ADMIN_KEY has to be at least 16 characters, without spaces or letters beyond ASCII.',
-    'SMARTCRM_MASTER_KEY has to be 32 bytes as base64 or hex, for example from: openssl rand -base64 32.',
+    'SMARTCRM_MASTER_KEY has to be 32 bytes as base64 or hex, for example from: openssl rand -base64 32, or awskms:KEY?region=….',
     'EVENTSTORE_URL has to start with esdb://, esdb+discover://, kurrentdb:// or kurrentdb+discover:// and name a host.',
     'DATABASE_URL has to be postgres://user:password@host:port/database.',
     "BLOBS_URL has to be s3://bucket/prefix?region=…, and &endpoint=https://… for a server that is not Amazon's.",
@@ -118,6 +120,32 @@ t.test('a master key is 32 bytes, as hex, base64 or base64url', async (t) => {
     t.strictSame(readConfig({ SMARTCRM_MASTER_KEY: key.toString(encoding) }).masterKey, key, encoding)
   }
   t.throws(() => readConfig({ SMARTCRM_MASTER_KEY: `${'%'.repeat(4)}${key.toString('base64')}` }), ConfigError, 'with what base64 skips')
+})
+
+t.test('or it is wrapped by a key of AWS KMS, named with its region', async (t) => {
+  const key = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'secret' }
+  const masterKey = (text: string) => readConfig({ SMARTCRM_MASTER_KEY: text, ...key }).masterKey
+  t.strictSame(masterKey('awskms:alias/crm?region=eu-west-1'), { keyId: 'alias/crm', region: 'eu-west-1' })
+  const arn = 'arn:aws:kms:us-east-2:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab'
+  t.strictSame(masterKey(`awskms:${arn}`), { keyId: arn, region: 'us-east-2' })
+  const endpoint = 'http://127.0.0.1:4566'
+  t.strictSame(masterKey(`awskms:alias/crm?region=a&endpoint=${endpoint}/`), { keyId: 'alias/crm', region: 'a', endpoint })
+  for (const wrong of [
+    'awskms:',
+    'awskms:alias/crm',
+    'awskms:alias/crm?region=a&zone=b',
+    'awskms:alias/crm?region=a&endpoint=x',
+    'awskms:a b?region=a',
+  ])
+    t.match(
+      faultsOf(() => masterKey(wrong)),
+      [/^SMARTCRM_MASTER_KEY has to /],
+      wrong,
+    )
+  t.strictSame(
+    faultsOf(() => readConfig({ SMARTCRM_NEW_MASTER_KEY: 'awskms:alias/crm?region=a' })),
+    ['SMARTCRM_NEW_MASTER_KEY needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.'],
+  )
 })
 
 t.test('a bucket is named whole, with its region, and needs a key', async (t) => {

@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -26,6 +26,9 @@ t.test('the first start says where it is, where the data is, and an API key that
   const service = await start(t)
   t.ok(service.lines.some((line) => line.includes(service.url)))
   t.ok(service.lines.some((line) => line.trim().startsWith('Data') && line.endsWith(data)))
+  const said = service.lines.join(' ')
+  t.match(said, `Key file  ${join(data, 'master.key')}`)
+  t.match(said, /Keep a copy of it, and never with the backups/)
   key = /API key +(\S+)/.exec(service.lines.find((line) => /API key/.test(line)) ?? '')?.[1]
   t.ok(key)
   t.equal((await fetch(`${service.url}/readyz`)).status, 200)
@@ -40,7 +43,7 @@ t.test('the first start says where it is, where the data is, and an API key that
 
 t.test('the next start finds everything, and shows no key', async (t) => {
   const service = await start(t)
-  t.notOk(service.lines.some((line) => /API key/.test(line)))
+  t.notOk(service.lines.some((line) => /API key|Key file|master key/.test(line)))
   await service.readAll()
 
   await t.test('a role that is killed is started again, and nothing is lost', async () => {
@@ -110,6 +113,19 @@ t.test('what several roles find wrong is said once', async (t) => {
   t.equal(await service.ended, 1)
   t.match(service.lines, [/^The master key from SMARTCRM_MASTER_KEY .* does not open this vault/])
   t.equal(service.lines.length, 1)
+})
+
+t.test('so is a master key that is lost, and none is made in its place', async (t) => {
+  const file = join(data, 'master.key')
+  await rename(file, `${file}.elsewhere`)
+  const service = startNode(t, [main, 'start'], {
+    cwd: folder,
+    env: { ...ownEnvironment, SMARTCRM_DATA: data, PORT: '0', LOG_LEVEL: 'silent' },
+  })
+  t.equal(await service.ended, 1)
+  t.match(service.lines, [/master\.key is missing, .* Put back your copy of it, or set SMARTCRM_MASTER_KEY/])
+  t.equal(service.lines.length, 1)
+  await rename(`${file}.elsewhere`, file)
 })
 
 t.test('a port to which no browser connects is one sentence', async (t) => {

@@ -8,16 +8,20 @@ import { createContact } from '../../src/contacts/contact.ts'
 import { createApiKeys, idOf } from '../../src/platform/api-keys.ts'
 import { openPool, type Pool, sql } from '../../src/platform/database.ts'
 import { Fault } from '../../src/platform/fault.ts'
+import { awsKms } from '../../src/platform/kms-aws.ts'
 import { createLogger } from '../../src/platform/log.ts'
-import { loadMasterKey } from '../../src/platform/master-key.ts'
+import { fileMasterKey, givenMasterKey, kmsMasterKey, type MasterKeySource, masterKeyOf } from '../../src/platform/master-key.ts'
+import { KeyDamaged } from '../../src/platform/master-keys.ts'
 import { Unavailable } from '../../src/platform/refusal.ts'
-import { isFounded, openVault } from '../../src/platform/vault.ts'
+import { openVault, type Vault } from '../../src/platform/vault.ts'
+import { rotateMasterKey } from '../../src/platform/vault-rotation.ts'
+import { kmsCredentials, startKms } from '../support/kms.ts'
 import { testDatabase } from '../support/postgres.ts'
-import { until } from '../support/processes.ts'
+import { startNode, until } from '../support/processes.ts'
 import { request, testServices } from '../support/services.ts'
 
 const log = createLogger('silent', 'test')
-const master = await loadMasterKey(randomBytes(32), '')
+const master = givenMasterKey(randomBytes(32))
 
 async function freshPool(t: Test): Promise<{ pool: Pool; another(connections?: number): Pool }> {
   const { url } = await testDatabase(t)
@@ -63,7 +67,7 @@ t.test('keys', async (t) => {
     t.notOk(row!.wrapped.includes(a.key))
     await pool.rows(sql.unsafe`update vault.keys set wrapped = (select wrapped from vault.keys where id = ${b.id}) where id = ${a.id}`)
     const later = await openVault(another(), master)
-    await t.rejects(later.keys([a.id]), Fault, 'one put in the place of another is noticed')
+    await t.rejects(later.keys([a.id]), KeyDamaged, 'one put in the place of another is noticed')
     await t.rejects(later.keys([a.id]), /damaged/)
   })
 
@@ -119,7 +123,10 @@ t.test('opening', async (t) => {
 
   t.test('of several with different master keys at once, one founds the vault and the others are told', async (t) => {
     const { pool, another } = await freshPool(t)
-    const masters = await Promise.all(Array.from({ length: 6 }, () => loadMasterKey(randomBytes(32), '')))
+    const masters = Array.from({ length: 6 }, () => {
+      const key = randomBytes(32)
+      return { ...givenMasterKey(key), ...masterKeyOf(key) }
+    })
     const pools = masters.map(() => another(1))
     await Promise.all(pools.map((pool) => pool.ping()))
     const results = await Promise.allSettled(masters.map((master, n) => openVault(pools[n]!, master)))
@@ -138,52 +145,286 @@ t.test('opening', async (t) => {
     const { pool } = await freshPool(t)
     await openVault(pool, master)
     await pool.rows(sql.unsafe`update vault.secrets set wrapped = ${sql.binary(randomBytes(60))} where name = 'claims'`)
-    await t.rejects(openVault(pool, master), Fault)
+    await t.rejects(openVault(pool, master), KeyDamaged)
   })
 })
 
 t.test('the master key', async (t) => {
   t.test('is made once, by however many at once, and only its owner can read it', async (t) => {
     const dir = await folder(t)
-    const keys = await Promise.all(Array.from({ length: 12 }, () => loadMasterKey(undefined, dir)))
+    const made: string[] = []
+    const keys = await Promise.all(Array.from({ length: 12 }, () => fileMasterKey(dir, (file) => made.push(file)).make()))
     for (const key of keys) t.same(key, keys[0])
-    t.same(await loadMasterKey(undefined, dir), keys[0])
+    t.same(made, [join(dir, 'master.key')], 'and one of them can say so')
+    t.same(await fileMasterKey(dir).load([]), keys[0]!.key)
     t.equal((await stat(join(dir, 'master.key'))).mode & 0o777, 0o600)
     t.same(await readdir(dir), ['master.key'], 'nothing else of it is left')
     t.match(await readFile(join(dir, 'master.key'), 'utf8'), /^[0-9a-f]{64}\n$/)
     t.equal(keys[0]!.key.length, 32)
-    t.notOk(keys[0]!.key.toString('hex').includes(keys[0]!.id), 'the fingerprint is no part of the key')
-  })
-
-  t.test('that was given comes before the file, and makes none', async (t) => {
-    const dir = await folder(t)
-    const given = randomBytes(32)
-    t.match(await loadMasterKey(given, dir), { key: given, source: 'SMARTCRM_MASTER_KEY' })
-    t.same(await readdir(dir), [])
+    const { id, key } = masterKeyOf(keys[0]!.key)
+    t.notOk(key.toString('hex').includes(id), 'the fingerprint is no part of the key')
   })
 
   t.test('that is lost is asked for, and no other is made in its place', async (t) => {
     const dir = await folder(t)
     const { pool } = await freshPool(t)
-    t.equal(await isFounded(pool), false)
     await openVault(pool, master)
-    await t.rejects(
-      loadMasterKey(undefined, dir, () => isFounded(pool)),
-      { name: 'Fault', message: /master\.key is missing, .* Put back your copy of it, or set SMARTCRM_MASTER_KEY/ },
-    )
+    await t.rejects(openVault(pool, fileMasterKey(dir)), {
+      name: 'Fault',
+      message: /master\.key is missing, .* Put back your copy of it, or set SMARTCRM_MASTER_KEY/,
+    })
     t.same(await readdir(dir), [])
   })
 
   t.test('that is damaged is never made anew', async (t) => {
+    const { pool } = await freshPool(t)
     for (const text of ['', 'nonsense', '0'.repeat(63), '0'.repeat(65), `${'0'.repeat(64)}\n${'0'.repeat(64)}`]) {
       const dir = await folder(t)
       await writeFile(join(dir, 'master.key'), text)
-      await t.rejects(loadMasterKey(undefined, dir), Fault)
+      await t.rejects(openVault(pool, fileMasterKey(dir)), { name: 'Fault', message: /is damaged/ })
       t.equal(await readFile(join(dir, 'master.key'), 'utf8'), text)
     }
     const dir = await folder(t)
     await mkdir(join(dir, 'master.key'))
-    await t.rejects(loadMasterKey(undefined, dir), { code: 'EISDIR' })
+    await t.rejects(openVault(pool, fileMasterKey(dir)), { code: 'EISDIR' })
+  })
+
+  t.test('of a KMS is wrapped by it in the vault, and it is asked once a start', async (t) => {
+    const { pool, another } = await freshPool(t)
+    const { endpoint, region, requests, faults } = await startKms(t)
+    const source = (keyId: string) =>
+      kmsMasterKey(awsKms({ keyId, region, endpoint }, kmsCredentials, { tries: 1, timeoutMs: 2_000, firstRetryMs: 1 }))
+    const vaults = await Promise.all(Array.from({ length: 4 }, () => openVault(another(2), source('alias/smartcrm'))))
+    const { id, key } = await vaults[0]!.claim()
+    t.same((await vaults[1]!.keys([id])).get(id), key, 'of several at once all have the same')
+    requests.length = 0
+    const later = await openVault(another(), source('alias/smartcrm'))
+    for (let n = 0; n < 300; n += 1) await later.claim()
+    t.same((await later.keys([id])).get(id), key)
+    t.same(requests, ['Decrypt'])
+    t.equal((await pool.rows(sql.unsafe`select from vault.master_keys where kms_wrapped is not null`)).length, 1)
+    await t.rejects(openVault(another(), source('alias/other')), {
+      name: 'Fault',
+      message: /was not wrapped by the AWS KMS key alias\/other/,
+    })
+    faults.push('hang up')
+    await t.rejects(openVault(another(), source('alias/smartcrm')), { name: 'Unavailable' })
+  })
+})
+
+/** What does something at the n-th statement from now. */
+function tripwire(pool: Pool, at: number): Pool {
+  let left = at
+  const step = () => {
+    left -= 1
+    if (left === 0) throw new Error('killed')
+  }
+  const watched = (db: Pick<Pool, 'rows'>): Pick<Pool, 'rows'> => ({
+    async rows(query) {
+      step()
+      const rows = await db.rows<never>(query)
+      return rows
+    },
+  })
+  return {
+    ...pool,
+    ...watched(pool),
+    async transaction(work) {
+      const result = await pool.transaction((db) => work(watched(db)))
+      step()
+      return result
+    },
+  }
+}
+
+t.test('changing the master key', async (t) => {
+  /** A vault with keys in it, and what tells whether all of them can be had. */
+  async function filled(t: Test, source: MasterKeySource, count = 600) {
+    const { pool, another } = await freshPool(t)
+    const vault = await openVault(pool, source)
+    const keys = new Map<string, Buffer>()
+    for (let n = 0; n < count; n += 1) {
+      const { id, key } = await vault.claim()
+      keys.set(id, key)
+    }
+    const [destroyed] = [...keys.keys()]
+    await pool.rows(sql.unsafe`update vault.keys set wrapped = null, destroyed_at = now() where id = ${destroyed!}`)
+    keys.delete(destroyed!)
+    const isWhole = async (source: MasterKeySource) => {
+      const found = await (await openVault(another(1), source)).keys([...keys.keys(), destroyed!])
+      return found.get(destroyed!) === null && [...keys].every(([id, key]) => found.get(id)?.equals(key))
+    }
+    return { pool, another, vault, keys, isWhole }
+  }
+  const leftBy = (pool: Pool, id: string) =>
+    pool.rows(sql.unsafe`
+      select 1 from vault.keys where master_key = ${id} and wrapped is not null union all select 1 from vault.secrets where master_key = ${id}`)
+
+  t.test('wraps everything by another, and the one before opens nothing any more', async (t) => {
+    const dir = await folder(t)
+    const file = fileMasterKey(dir)
+    const { pool, another, vault, isWhole } = await filled(t, file)
+    const before = masterKeyOf((await file.load([]))!)
+    const secret = vault.secret('claims')
+    const { from, to, rewrapped, retired } = await rotateMasterKey(another(2), file)
+    t.match({ from, rewrapped, retired }, { from: before.id, rewrapped: 802, retired: true })
+    const after = masterKeyOf((await file.load([]))!)
+    t.equal(after.id, to)
+    t.ok(await isWhole(file))
+    t.same((await openVault(another(1), file)).secret('claims'), secret)
+    t.equal((await leftBy(pool, before.id)).length, 0)
+    t.strictSame((await readdir(dir)).sort(), ['master.key', `master.key.${before.id}`], 'backups from before need the one before')
+    t.equal(await readFile(join(dir, `master.key.${before.id}`), 'utf8'), `${before.key.toString('hex')}\n`)
+    for (const name of await readdir(dir)) t.equal((await stat(join(dir, name))).mode & 0o777, 0o600)
+    await t.rejects(openVault(another(1), givenMasterKey(before.key)), { name: 'Fault', message: new RegExp(`replaced by ${to} on `) })
+    t.match(await pool.rows(sql.unsafe`select successor_sealed, self_sealed from vault.master_keys`), [
+      { successor_sealed: null, self_sealed: null },
+      { successor_sealed: null, self_sealed: null },
+    ])
+    t.match(await rotateMasterKey(another(2), file), { from: to, rewrapped: 802, retired: true }, 'and can be changed again')
+    t.ok(await isWhole(file))
+  })
+
+  t.test('goes on where it was killed, and every key can be read at every moment', async (t) => {
+    const dir = await folder(t)
+    const file = fileMasterKey(dir)
+    const { pool, another, isWhole } = await filled(t, file, 30)
+    const worker = another(2)
+    let killed = 0
+    for (let at = 1; ; at += 1) {
+      const outcome = await rotateMasterKey(tripwire(worker, at), file).catch((error: Error) => error)
+      if (!(outcome instanceof Error)) break
+      t.equal(outcome.message, 'killed')
+      killed += 1
+      if (!(await isWhole(file))) t.fail(`after it was killed at step ${at}`)
+    }
+    t.ok(killed > 15, `${killed} times`)
+    t.ok(await isWhole(file))
+    const masters = await pool.rows<{ retired: boolean }>(sql.unsafe`select retired_at is not null as retired from vault.master_keys`)
+    t.equal(masters.filter(({ retired }) => !retired).length, 1)
+  })
+
+  t.test('is noticed by those who run, who miss no key and lose none', { timeout: 60_000 }, async (t) => {
+    const dir = await folder(t)
+    const file = fileMasterKey(dir)
+    const { another, keys, isWhole } = await filled(t, file, 100)
+    const running: Vault[] = await Promise.all([openVault(another(2), file), openVault(another(2), file)])
+    // One that hears of nothing until all is over.
+    const asleep = await openVault(another(2), file)
+    let over = false
+    const working = running.map(async (vault) => {
+      let read = 0
+      while (!over) {
+        const made = await Promise.all(Array.from({ length: 70 }, () => vault.claim()))
+        for (const { id, key } of made) keys.set(id, key)
+        const reader = await openVault(another(1), file)
+        const found = await reader.keys(keys.keys())
+        read += found.size
+        if ([...found.values()].some((key) => key === null)) throw new Error('a key is missing')
+      }
+      return read
+    })
+    for (let n = 0; n < 4; n += 1) t.match(await rotateMasterKey(another(2), file), { retired: true })
+    over = true
+    for (const read of await Promise.all(working)) t.ok(read > 100, `${read} read`)
+    t.ok(await isWhole(file))
+    t.equal((await asleep.keys(keys.keys())).size, keys.size)
+    const { id, key } = await asleep.claim()
+    for (let n = 0; n < 300; n += 1) await asleep.claim()
+    t.same((await (await openVault(another(1), file)).keys([id])).get(id), key)
+  })
+
+  t.test('that is given by the environment needs a person, who is told how', async (t) => {
+    const [old, next] = [givenMasterKey(randomBytes(32)), givenMasterKey(randomBytes(32), 'SMARTCRM_NEW_MASTER_KEY')]
+    const { another, vault, isWhole } = await filled(t, old)
+    await t.rejects(rotateMasterKey(another(2), old), { name: 'Fault', message: /openssl rand .*SMARTCRM_NEW_MASTER_KEY.*once more/s })
+    await t.rejects(rotateMasterKey(another(2), old, old), { name: 'Fault', message: /is the master key that is in use/ })
+    t.match(await rotateMasterKey(another(2), old, next), { retired: false }, 'what is started with the old one still has to work')
+    t.ok(await isWhole(old))
+    t.ok(await isWhole(next))
+    t.ok((await vault.claim()).id)
+    await t.rejects(rotateMasterKey(another(2), old, givenMasterKey(randomBytes(32))), {
+      name: 'Fault',
+      message: /is being replaced by .* already/,
+    })
+    t.match(await rotateMasterKey(another(2), next), { rewrapped: 0, retired: true })
+    t.ok(await isWhole(next))
+    await t.rejects(openVault(another(1), old), { name: 'Fault', message: /opens nothing any more/ })
+    await t.rejects(rotateMasterKey(another(2), next, old), { name: 'Fault', message: /was in use before/ })
+  })
+
+  t.test('goes from a file to a KMS, and on from there', async (t) => {
+    const { endpoint, region } = await startKms(t)
+    const source = (keyId: string) => kmsMasterKey(awsKms({ keyId, region, endpoint }, kmsCredentials))
+    const file = fileMasterKey(await folder(t))
+    const [one, two] = [source('alias/smartcrm'), source('alias/other')]
+    const { another, isWhole } = await filled(t, file)
+    t.match(await rotateMasterKey(another(2), file, one), { retired: false })
+    t.ok(await isWhole(file))
+    t.ok(await isWhole(one))
+    t.match(await rotateMasterKey(another(2), one), { retired: true })
+    t.match(
+      await rotateMasterKey(another(2), one),
+      { rewrapped: 802, retired: true },
+      'another master key, wrapped by the same key of the KMS',
+    )
+    t.match(await rotateMasterKey(another(2), one, two), { retired: false }, 'another key of the KMS')
+    t.ok(await isWhole(one))
+    t.match(await rotateMasterKey(another(2), two), { retired: true })
+    t.ok(await isWhole(two))
+    await t.rejects(openVault(another(1), one), Fault)
+  })
+
+  t.test('rewraps all else when a key is damaged, says so, and keeps the one before', async (t) => {
+    const file = fileMasterKey(await folder(t))
+    const { pool, another, keys, isWhole } = await filled(t, file)
+    const [id] = [...keys.keys()]
+    await pool.rows(sql.unsafe`update vault.keys set wrapped = ${sql.binary(randomBytes(60))} where id = ${id!}`)
+    const before = masterKeyOf((await file.load([]))!)
+    await t.rejects(rotateMasterKey(another(2), file), { name: 'KeyDamaged', message: new RegExp(`${id} \\(1 of such\\) is damaged`) })
+    t.equal((await leftBy(pool, before.id)).length, 1)
+    keys.delete(id!)
+    t.ok(await isWhole(file))
+  })
+
+  t.test('by the command survives kill -9', { timeout: 60_000 }, async (t) => {
+    const dir = await folder(t)
+    const { url } = await testDatabase(t)
+    const pool = openPool(url, log, 4)
+    t.teardown(() => pool.close())
+    const vault = await openVault(pool, fileMasterKey(dir))
+    const { id, key } = await vault.claim()
+    // So many that it takes a while.
+    await pool.rows(sql.unsafe`
+      with one as (select master_key from vault.keys where id = ${id})
+      insert into vault.keys (id, master_key, wrapped, destroyed_at) select gen_random_uuid(), master_key, null, now() from one, generate_series(1, 1000)`)
+    for (let n = 0; n < 3_000; n += 1) await vault.claim()
+    const env = { ...process.env, SMARTCRM_DATA: dir, DATABASE_URL: url, SMARTCRM_MASTER_KEY: '' }
+    const rotate = (...args: string[]) =>
+      startNode(t, [join(import.meta.dirname, '../../src/main.ts'), 'vault', 'rotate', ...args], { env })
+    const first = rotate()
+    const begun = () => pool.rows(sql.unsafe`select from vault.master_keys where replaced_by is not null`)
+    await until('its beginning', async () => (await begun()).length > 0)
+    first.child.kill('SIGKILL')
+    await first.ended
+    const [state] = await pool.rows<{ retired: boolean }>(
+      sql.unsafe`select bool_or(retired_at is not null) as retired from vault.master_keys`,
+    )
+    t.equal(state!.retired, false, 'it was killed on the way')
+    t.same((await (await openVault(pool, fileMasterKey(dir))).keys([id])).get(id), key)
+    const second = rotate('--json')
+    t.equal(await second.ended, 0, second.lines.join('\n'))
+    t.match(JSON.parse(second.lines.join('')), { retired: true })
+    t.equal((await begun()).length, 1, 'the second has ended what the first began')
+    t.same((await (await openVault(pool, fileMasterKey(dir))).keys([id])).get(id), key)
+    const third = rotate()
+    t.equal(await third.ended, 0)
+    t.match(third.lines.join(' '), /Rewrapped .* keys and secrets: .* is in .*master\.key\.[0-9a-f]{16}/)
+    const given = startNode(t, [join(import.meta.dirname, '../../src/main.ts'), 'vault', 'rotate'], {
+      env: { ...env, SMARTCRM_MASTER_KEY: '0'.repeat(64) },
+    })
+    t.equal(await given.ended, 2)
+    t.match(given.lines.join(' '), /does not open this vault/)
   })
 })
 

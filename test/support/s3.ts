@@ -1,8 +1,9 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
+import { signatureFault } from './aws-signature.ts'
 
 type Teardown = { teardown(clear: () => unknown): void }
 
@@ -98,7 +99,8 @@ async function answer(simulator: S3Simulator, request: IncomingMessage, response
   if (fail(simulator.faults.shift(), request, response)) return
   if (request.headers['transfer-encoding']) throw new S3Error(411, 'MissingContentLength')
   const body = await buffer(request)
-  checkSignature(request, url, body)
+  const refused = signatureFault(request, url, body, { ...simulator.settings, service: 's3' })
+  if (refused) throw new S3Error(...refused)
   const [, inBucket, ...rest] = decodeURIComponent(url.pathname).split('/')
   if (inBucket !== bucket) throw new S3Error(404, 'NoSuchBucket')
   const done = carryOut(simulator, method, rest.join('/'), url.searchParams, request, body)
@@ -189,43 +191,3 @@ function list({ objects, pageLimit }: S3Simulator, query: URLSearchParams): Answ
 
 const tagOf = (bytes: Buffer) => `"${createHash('md5').update(bytes).digest('hex')}"`
 const escaped = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;')
-const sha256 = (bytes: string | Buffer) => createHash('sha256').update(bytes).digest('hex')
-const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest()
-const encoded = (text: string) => encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
-
-/** https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html */
-function checkSignature({ method, headers }: IncomingMessage, url: URL, body: Buffer): void {
-  const [, id, scope, signedHeaders, signature] =
-    /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\S+), SignedHeaders=([\w;-]+), Signature=([0-9a-f]{64})$/.exec(headers.authorization ?? '') ??
-    []
-  if (!signature) throw new S3Error(403, 'AccessDenied')
-  if (id !== accessKeyId) throw new S3Error(403, 'InvalidAccessKeyId')
-  const time = String(headers['x-amz-date'])
-  const skew = Date.parse(time.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z')) - Date.now()
-  if (!(Math.abs(skew) < 15 * 60_000)) throw new S3Error(403, 'RequestTimeTooSkewed')
-  const day = time.slice(0, 8)
-  if (scope !== `${day}/${region}/s3/aws4_request`) throw new S3Error(400, 'AuthorizationHeaderMalformed')
-  const names = signedHeaders!.split(';')
-  const unsigned = Object.keys(headers).filter((name) => (name.startsWith('x-amz-') || name === 'host') && !names.includes(name))
-  if (unsigned.length > 0) throw new S3Error(403, 'AccessDenied')
-  const hash = String(headers['x-amz-content-sha256'])
-  const canonical = [
-    method,
-    url.pathname
-      .split('/')
-      .map((part) => encoded(decodeURIComponent(part)))
-      .join('/'),
-    [...url.searchParams]
-      .map(([name, value]) => `${encoded(name)}=${encoded(value)}`)
-      .sort()
-      .join('&'),
-    ...names.map((name) => `${name}:${String(headers[name]).trim()}`),
-    '',
-    signedHeaders,
-    hash,
-  ].join('\n')
-  const toSign = ['AWS4-HMAC-SHA256', time, scope, sha256(canonical)].join('\n')
-  const key = [region, 's3', 'aws4_request'].reduce(hmac, hmac(`AWS4${secretAccessKey}`, day))
-  if (!timingSafeEqual(hmac(key, toSign), Buffer.from(signature, 'hex'))) throw new S3Error(403, 'SignatureDoesNotMatch')
-  if (hash !== sha256(body)) throw new S3Error(400, 'XAmzContentSHA256Mismatch')
-}

@@ -4,8 +4,8 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Problem } from '../../../schema/problem.ts'
 import { Corrupt, NewerVersion } from '../codec.ts'
 import { AppendTooLarge } from '../event-store.ts'
+import { KeyDamaged } from '../master-keys.ts'
 import { Invalid, Refused, Unavailable } from '../refusal.ts'
-import { KeyDamaged } from '../vault.ts'
 import { faultsOf } from './validation.ts'
 
 /** A problem document (RFC 9457). @param code kebab-case, stable: programs decide by it */

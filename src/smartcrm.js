@@ -11,6 +11,10 @@ import { dirname, join } from 'node:path'
 
 const [major] = process.versions.node.split('.')
 
+if (!existsSync(join(import.meta.dirname, 'main.ts'))) {
+  console.error('This package holds smartcrm/consumer alone. Run the service from a checkout of SmartCRM, or from its container image.')
+  process.exit(1)
+}
 if (Number(major) >= 24) await import('./main.ts')
 else handOver()
 

@@ -3,12 +3,15 @@
  * corrupt are told apart by each.
  */
 import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Type } from '@sinclair/typebox'
 import t from 'tap'
 import { type AnyEventType, events, type NewEvent, personal } from '../schema/define.ts'
 import { allEvents } from '../schema/events.ts'
 import { importEvents } from '../schema/import-events.ts'
 import { Id } from '../schema/shared.ts'
+import { openConsumer } from '../src/consumer.ts'
 import { createContact, updateContact } from '../src/contacts/contact.ts'
 import { type Cause, createCodec, NO_HEAD } from '../src/platform/codec.ts'
 import { sql } from '../src/platform/database.ts'
@@ -100,6 +103,17 @@ t.test('an event of an older version comes upcast', { timeout: 60_000 }, async (
     const { body } = await api.ask('GET', `/v1/contacts/${id}/history`)
     t.match(body.data[1], { changes: [{ field: '/name', from: 'Ada Byron', to: 'Ada Lovelace' }], data: { name: 'Ada Lovelace' } })
     t.match((await api.ask('GET', `/v1/contacts/${id}?asOf=${body.data[1].position}`)).body, { name: 'Ada Lovelace', revision: 1 })
+  })
+  await t.test('to consumers outside', async (t) => {
+    const masterKey = await readFile(join(api.config.dataFolder, 'master.key'), 'utf8')
+    const { eventStoreUrl, databaseUrl } = api.config
+    const consumer = await openConsumer({ eventStoreUrl, keys: { databaseUrl, masterKey } })
+    t.teardown(consumer.close)
+    for await (const { events } of consumer.batches({ types: ['ContactRenamed'] })) {
+      if (events.length === 0) continue
+      t.match(events, [{ state: 'open', meta: { v: 1 }, data: { contactId: id, name: 'Ada Lovelace', fullName: undefined } }])
+      break
+    }
   })
   await t.test('to reactors, and to an import that reads its own stream', async (t) => {
     const importId = randomUUID()

@@ -125,7 +125,7 @@ export function createCodec(types: Readonly<Record<string, AnyEventType>>, vault
 
     async decode(events) {
       // Before anything else, or else a changed key id would pass for a key that is not to be had.
-      for (const event of events) if (types[event.type] || isOurs(event.metadata)) checkHash(event)
+      checkHashes(types, events)
       const known = events.filter(({ type }) => types[type])
       const keys = await vault.keys(known.flatMap(({ metadata }) => (metadata as Metadata).key ?? []))
       return events.map((event) => {
@@ -180,6 +180,11 @@ const OURS = ['v', 'at', 'actor', 'commandId', 'request', '$correlationId', '$ca
  */
 export const isOurs = (metadata: unknown): metadata is Metadata =>
   typeof metadata === 'object' && metadata !== null && OURS.every((field) => Object.hasOwn(metadata, field))
+
+/** That these events are what was written; those of other applications are passed over. @throws Corrupt */
+export function checkHashes(types: Readonly<Record<string, AnyEventType>>, events: readonly StoredEvent[]): void {
+  for (const event of events) if (types[event.type] || isOurs(event.metadata)) checkHash(event)
+}
 
 function checkHash(event: StoredEvent): void {
   if (!isOurs(event.metadata)) throw new Corrupt(event, 'its metadata is not ours')

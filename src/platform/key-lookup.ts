@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import { type Pool, sql } from './database.ts'
 import { type MasterKeys, open, unreachable } from './master-keys.ts'
 import { Unavailable } from './refusal.ts'
@@ -20,7 +21,7 @@ export function createKeyLookup(pool: Pool, masters: MasterKeys): KeyLookup {
     cache.set(id, key)
   }
 
-  const masterOf = async (id: string): Promise<Buffer> => {
+  const masterOf = async (id: string): Promise<KeyObject> => {
     if (!masters.known(id)) await masters.learn()
     const known = masters.known(id)
     if (!known) throw new Unavailable(`The vault has keys that are wrapped by the master key ${id}, which is not to be had.`)

@@ -1,10 +1,11 @@
+import { createSecretKey, type KeyObject } from 'node:crypto'
 import { type Database, type Pool, sql } from './database.ts'
 import { Fault } from './fault.ts'
-import { type MasterKey, type MasterKeySource, masterKeyOf, type NewMasterKey } from './master-key.ts'
+import { type MasterKeySource, masterKeyOf, type NewMasterKey } from './master-key.ts'
 import { Unavailable } from './refusal.ts'
 import { seal, unseal } from './sealing.ts'
 
-/** A row of `vault.master_keys`; what its columns mean stands in migrations/0006_master-keys.sql. */
+/** A row of `vault.master_keys`; what its columns mean stands in migrations/0008_master-keys.sql. */
 export type StoredMasterKey = {
   readonly id: string
   readonly sealed_check: Buffer
@@ -18,9 +19,9 @@ export type StoredMasterKey = {
 /** The master keys that open the vault: one, and while it is being replaced, the one before too. */
 export type MasterKeys = {
   /** The one that new keys are wrapped by, as far as this process knows. */
-  current(): MasterKey
+  current(): { readonly id: string; readonly key: KeyObject }
   /** Null for one that this process has not heard of. */
-  known(id: string): Buffer | null
+  known(id: string): KeyObject | null
   /** Learns what has changed: another process may be replacing the master key. @throws Unavailable when the new one cannot be had */
   learn(): Promise<void>
 }
@@ -38,16 +39,16 @@ export class KeyDamaged extends Fault {
  * @throws Fault when the master key is missing or another than the vault's, naming both; Unavailable; a connection error when Postgres is away
  */
 export async function openMasterKeys(pool: Pool, source: MasterKeySource): Promise<MasterKeys> {
-  const masters = new Map<string, Buffer>()
-  let current: MasterKey
+  const masters = new Map<string, KeyObject>()
+  let current: ReturnType<MasterKeys['current']>
 
   /** @returns false when the one that is used now cannot be had from those that are known */
   const take = (rows: readonly StoredMasterKey[]): boolean => {
     for (const { id, replaced_by: successor, successor_sealed: next, self_sealed: self } of rows) {
       if (successor === null || !next || !self) continue
       const [mine, other] = [masters.get(id), masters.get(successor)]
-      if (mine && !other) masters.set(successor, open(mine, next, successor))
-      if (other && !mine) masters.set(id, open(other, self, id))
+      if (mine && !other) masters.set(successor, createSecretKey(open(mine, next, successor)))
+      if (other && !mine) masters.set(id, createSecretKey(open(other, self, id)))
     }
     const { id } = rows.find((row) => row.replaced_by === null)!
     const key = masters.get(id)
@@ -62,7 +63,7 @@ export async function openMasterKeys(pool: Pool, source: MasterKeySource): Promi
     const row = rows.find((row) => row.id === id)
     if (!row || row.retired_at !== null) throw doesNotOpen(source, id, rows)
     open(key, row.sealed_check, id)
-    masters.set(id, key)
+    masters.set(id, createSecretKey(key))
     take(rows)
   }
 
@@ -116,7 +117,7 @@ export async function insertMasterKey(db: Database, { key, kmsWrapped }: NewMast
 }
 
 /** Opens what a master key has sealed. @throws KeyDamaged */
-export function open(master: Buffer, sealed: Buffer, name: string): Buffer {
+export function open(master: Buffer | KeyObject, sealed: Buffer, name: string): Buffer {
   try {
     // A copy with memory of its own: what unsealing gives is a slice of Node's pool, and one that is kept keeps 8 KiB.
     const plain = unseal(master, sealed, name)

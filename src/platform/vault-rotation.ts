@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto'
 import { type Database, type Pool, sql } from './database.ts'
 import { Fault } from './fault.ts'
 import { type MasterKey, type MasterKeySource, masterKeyOf, type NewMasterKey } from './master-key.ts'
@@ -55,17 +56,17 @@ async function pending(pool: Pool, masters: MasterKeys, next: MasterKeySource | 
   const row = (await readMasterKeys(pool)).find(({ replaced_by, retired_at }) => replaced_by !== null && retired_at === null)
   if (!row) return null
   await masters.learn()
-  const to = { id: row.replaced_by!, key: masters.known(row.replaced_by!)! }
+  const to = masterKeyOf(masters.known(row.replaced_by!)!.export())
   const asked = await next?.load(wrappedBy(await readMasterKeys(pool)))
   if (asked && !asked.equals(to.key))
     throw new Fault(
       `The master key is being replaced by ${to.id} already. Finish that first: smartcrm vault rotate, without SMARTCRM_NEW_MASTER_KEY.`,
     )
-  return { from: { id: row.id, key: masters.known(row.id)! }, to }
+  return { from: masterKeyOf(masters.known(row.id)!.export()), to }
 }
 
 async function begin(pool: Pool, masters: MasterKeys, source: MasterKeySource, next: MasterKeySource | null): Promise<Pair> {
-  const from = masters.current()
+  const from = masterKeyOf(masters.current().key.export())
   const made: NewMasterKey | null = next ? await next.make() : await source.successor()
   if (!made) {
     throw new Fault(
@@ -99,6 +100,7 @@ const tables = {
 /** In the order of the names, so that what was done is not looked at twice. A key that is destroyed meanwhile stays destroyed: its row is locked. */
 async function rewrap(pool: Pool, what: keyof typeof tables, from: MasterKey, to: MasterKey): Promise<number> {
   const { table, column, type } = tables[what]
+  const [old, next] = [createSecretKey(from.key), createSecretKey(to.key)]
   const damaged: string[] = []
   let rewrapped = 0
   let after: string | null = null
@@ -109,7 +111,7 @@ async function rewrap(pool: Pool, what: keyof typeof tables, from: MasterKey, to
       order by ${column} limit ${BATCH} for update`)
     const sound = rows.flatMap(({ name, wrapped }) => {
       try {
-        return [[name, seal(to.key, open(from.key, wrapped, name), name)]]
+        return [[name, seal(next, open(old, wrapped, name), name)]]
       } catch {
         damaged.push(name)
         return []

@@ -59,7 +59,7 @@ export async function openVault(pool: Pool, source: MasterKeySource): Promise<Va
  * Wraps by the current master key, or by nothing: the lock on its row is held until the insert is committed, and who replaces it waits for that. So
  * once a master key has a successor nothing new is ever wrapped by it.
  */
-async function wrapping<T>(masters: MasterKeys, insert: (master: { id: string; key: Buffer }) => Promise<T | null>): Promise<T> {
+async function wrapping<T>(masters: MasterKeys, insert: (master: ReturnType<MasterKeys['current']>) => Promise<T | null>): Promise<T> {
   for (let tried = 1; tried <= TRIES; tried += 1) {
     const done = await insert(masters.current())
     if (done !== null) return done

@@ -1,0 +1,127 @@
+/*
+ * What looking keys up costs a replay: events of as many subjects, so that every event has a key that nobody remembers. The tables are
+ * built from the log by a vault that has just been opened, and once more by the same one, which remembers all: the difference is the price. Shares of one run
+ * can be compared; the machine is as fast as it is. `node test/bench/vault.ts [events]`
+ */
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { projections } from '../../projections/index.ts'
+import { contactEvents } from '../../schema/contact-events.ts'
+import type { NewEvent } from '../../schema/define.ts'
+import { allEvents } from '../../schema/events.ts'
+import { createCodec, NO_HEAD } from '../../src/platform/codec.ts'
+import { migrate, openPool, sql } from '../../src/platform/database.ts'
+import { openEventStore } from '../../src/platform/event-store.ts'
+import { createLogger } from '../../src/platform/log.ts'
+import { fileMasterKey } from '../../src/platform/master-key.ts'
+import type { Position } from '../../src/platform/position.ts'
+import { createTables } from '../../src/platform/read-tables.ts'
+import { createInterpreter } from '../../src/platform/rows.ts'
+import { createTableStore } from '../../src/platform/table-store.ts'
+import { openVault, type Vault } from '../../src/platform/vault.ts'
+import { startApart } from '../eventstore/apart.ts'
+import { received } from '../projections/mail.ts'
+import { startThrowAwayPostgres } from '../support/throw-away-postgres.ts'
+
+const many = Number(process.argv[2] ?? 10_000)
+const ROUNDS = 3
+const log = createLogger('error', 'bench')
+const folder = mkdtempSync(join(tmpdir(), 'smartcrm-bench-'))
+const postgres = await startThrowAwayPostgres()
+await migrate(postgres.url, log)
+const pool = openPool(postgres.url, log, 4)
+const source = fileMasterKey(folder)
+
+const cause = () => {
+  const id = randomUUID()
+  return { at: new Date().toISOString(), actor: 'key:bench', commandId: id, request: '', $correlationId: id, $causationId: id }
+}
+const contact = (n: number): [string, NewEvent] => {
+  const [contactId, id] = [randomUUID(), randomUUID()]
+  const value = `p${n}@x.example`
+  const methods = [{ id, type: 'email' as const, value, normalized: value }]
+  return [`contact-${contactId}`, contactEvents.ContactCreated({ contactId, name: `Person ${n}`, methods })]
+}
+const mail = (n: number): [string, NewEvent] => {
+  const event = received(`mail ${n}`, {
+    from: `p${n % 500}@x.example`,
+    to: ['me@own.example', `p${n % 700}@x.example`],
+    text: 'Words of a mail. '.repeat(50),
+  })
+  return [`email-${event.data.emailId}`, event]
+}
+
+type Spent = { wallMs: number; cpuMs: number; lookupMs: number }
+
+/** Builds the tables from the whole log, a batch a transaction. */
+async function replay(store: ReturnType<typeof openEventStore>, vault: Vault): Promise<Spent> {
+  await pool.rows(sql.unsafe`drop schema read cascade`)
+  await pool.rows(sql.unsafe`create schema read`)
+  await createTables(pool, projections, log)
+  let lookupMs = 0
+  const keys: Vault['keys'] = async (ids) => {
+    const since = performance.now()
+    const found = await vault.keys(ids)
+    lookupMs += performance.now() - since
+    return found
+  }
+  const codec = createCodec(allEvents, { claim: vault.claim, keys })
+  const [interpret, tables] = [createInterpreter(projections), createTableStore(projections)]
+  const [since, cpu] = [performance.now(), process.cpuUsage()]
+  for (let after: Position | null = null; ; ) {
+    const batch = await store.readAll(after, 500)
+    if (batch.length === 0) break
+    const events = await codec.decode(batch.filter(({ type }) => !type.startsWith('$')))
+    await pool.transaction((db) => tables.apply(db, events.flatMap(interpret)))
+    after = batch.at(-1)!.position
+  }
+  const { user, system } = process.cpuUsage(cpu)
+  return { wallMs: performance.now() - since, cpuMs: (user + system) / 1000, lookupMs }
+}
+
+const least = (spent: readonly Spent[], field: keyof Spent) => Math.min(...spent.map((one) => one[field]))
+const percent = (part: number, whole: number) => `${((part / whole) * 100).toFixed(1)} %`
+const results = []
+try {
+  for (const [what, make] of [
+    ['contacts, one row each', contact],
+    ['mails, five rows each', mail],
+  ] as const) {
+    const node = await startApart(join(folder, `${what.split(',')[0]}.db`))
+    const store = openEventStore(node.url, log)
+    const writing = await openVault(pool, source)
+    const codec = createCodec(allEvents, writing)
+    let next = 0
+    const lane = async () => {
+      while (next < many) {
+        const [stream, event] = make(next++)
+        await store.append(stream, -1, await codec.encode([event], stream, NO_HEAD, cause()))
+      }
+    }
+    await Promise.all(Array.from({ length: 32 }, lane))
+    const [cold, warm]: [Spent[], Spent[]] = [[], []]
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const vault = await openVault(pool, source)
+      cold.push(await replay(store, vault))
+      warm.push(await replay(store, vault))
+    }
+    results.push({
+      what,
+      events: many,
+      eventsPerSecond: Math.round((many / least(cold, 'wallMs')) * 1000),
+      lookupShare: percent(least(cold, 'lookupMs'), least(cold, 'wallMs')),
+      moreTime: percent(least(cold, 'wallMs') - least(warm, 'wallMs'), least(cold, 'wallMs')),
+      moreProcessorTime: percent(least(cold, 'cpuMs') - least(warm, 'cpuMs'), least(cold, 'cpuMs')),
+    })
+    await store.close()
+    await node.stop()
+  }
+  console.table(results)
+  if (process.env['BENCH_OUT']) writeFileSync(process.env['BENCH_OUT'], JSON.stringify(results, null, 2))
+} finally {
+  await pool.close()
+  await postgres.close()
+  rmSync(folder, { recursive: true, force: true })
+}

@@ -17,7 +17,10 @@ const params = Type.Object({ name: Type.String({ maxLength: 100 }) })
 const RebuildInput = Type.Object(
   {
     names: Type.Optional(
-      Type.Array(Type.String({ examples: ['contacts'] }), { minItems: 1, description: 'Which; all of them unless given. Those named together are built together.' }),
+      Type.Array(Type.String({ examples: ['contacts'] }), {
+        minItems: 1,
+        description: 'Which; all of them unless given. Those named together are built together.',
+      }),
     ),
     park: Type.Optional(Type.Boolean({ default: false, description: 'Park events that cannot be applied, instead of halting there.' })),
   },

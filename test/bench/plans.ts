@@ -6,9 +6,9 @@ import { writeFile } from 'node:fs/promises'
 import { projections } from '../../projections/index.ts'
 import { migrate, openPool } from '../../src/platform/database.ts'
 import { createLogger } from '../../src/platform/log.ts'
-import { createTables } from '../../src/platform/read-tables.ts'
 import { fillTables } from '../projections/many-rows.ts'
 import { cursorOf, explained, mostRows, planCases, timed } from '../projections/plan-cases.ts'
+import { liveTables } from '../support/projections.ts'
 import { startThrowAwayPostgres } from '../support/throw-away-postgres.ts'
 
 const TARGET_MS = 20
@@ -22,7 +22,7 @@ async function measure({ contacts, mails, page }: { contacts: number; mails: num
   const pool = openPool(postgres.url, log, 2)
   try {
     await migrate(postgres.url, log)
-    await createTables(pool, projections, log)
+    await liveTables(pool, projections, log)
     const begun = performance.now()
     await fillTables(pool, { contacts, mails })
     console.log(`${contacts} contacts and ${mails} mails are there after ${Math.round((performance.now() - begun) / 1_000)} s`)

@@ -17,12 +17,12 @@ import { openEventStore } from '../../src/platform/event-store.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { fileMasterKey } from '../../src/platform/master-key.ts'
 import type { Position } from '../../src/platform/position.ts'
-import { createTables } from '../../src/platform/read-tables.ts'
 import { createInterpreter } from '../../src/platform/rows.ts'
 import { createTableStore } from '../../src/platform/table-store.ts'
 import { openVault, type Vault } from '../../src/platform/vault.ts'
 import { startApart } from '../eventstore/apart.ts'
 import { received } from '../projections/mail.ts'
+import { liveTables } from '../support/projections.ts'
 import { startThrowAwayPostgres } from '../support/throw-away-postgres.ts'
 
 const many = Number(process.argv[2] ?? 10_000)
@@ -59,7 +59,7 @@ type Spent = { wallMs: number; lookupMs: number }
 async function replay(store: ReturnType<typeof openEventStore>, vault: Vault): Promise<Spent> {
   await pool.rows(sql.unsafe`drop schema read cascade`)
   await pool.rows(sql.unsafe`create schema read`)
-  await createTables(pool, projections, log)
+  await liveTables(pool, projections, log)
   let lookupMs = 0
   const keys: Vault['keys'] = async (ids) => {
     const since = performance.now()

@@ -7,9 +7,9 @@ import { type Database, migrate, openPool, sql } from '../../../src/platform/dat
 import type { RecordedEvent } from '../../../src/platform/event.ts'
 import { createLogger } from '../../../src/platform/log.ts'
 import { formatPosition, type Position } from '../../../src/platform/position.ts'
-import { createTables } from '../../../src/platform/read-tables.ts'
 import { createInterpreter } from '../../../src/platform/rows.ts'
 import { createTableStore } from '../../../src/platform/table-store.ts'
+import { liveTables } from '../../support/projections.ts'
 import { causeOf, madeUpContact, streamOf } from './made-up-log.ts'
 
 /*
@@ -41,7 +41,7 @@ const recordedOf = (event: NewEvent, n: number): RecordedEvent => {
 async function emptyTables() {
   await migrate(databaseUrl, log)
   const pool = openPool(databaseUrl, log, 16)
-  await createTables(pool, projections, log)
+  await liveTables(pool, projections, log)
   return pool
 }
 

@@ -13,7 +13,7 @@ import { createCodec, NO_HEAD } from '../../../src/platform/codec.ts'
 import { migrate, openPool, sql } from '../../../src/platform/database.ts'
 import { startPostgres } from '../../../src/platform/embedded-postgres.ts'
 import { createLogger } from '../../../src/platform/log.ts'
-import { loadMasterKey } from '../../../src/platform/master-key.ts'
+import { givenMasterKey } from '../../../src/platform/master-key.ts'
 import { freePort } from '../../../src/platform/ports.ts'
 import { toUuid } from '../../../src/platform/uuid.ts'
 import { openVault } from '../../../src/platform/vault.ts'
@@ -122,7 +122,7 @@ export async function madeUpLog(folder: string, databaseUrl: string, total: numb
   await migrate(databaseUrl, log)
   const pool = openPool(databaseUrl, log)
   try {
-    const vault = await openVault(pool, await loadMasterKey(masterKey, folder, async () => false))
+    const vault = await openVault(pool, givenMasterKey(masterKey))
     const codec = createCodec(allEvents, vault)
     await mkdir(join(folder, 'eventstore'), { recursive: true })
     const target = openLog({ file: join(folder, 'eventstore/events.db') })

@@ -81,20 +81,23 @@ export function searchOf(terms: readonly Term[]): Search {
   // One term that is in few words is enough to know who is asked about; whether the frequent ones are found is looked up for these alone.
   const candidates = (_: Term, index: number) => sql.fragment`
       select contact_id from ${named('term', index)} where ${isFew(index)}`
-  const scored = (term: Term, index: number) => sql.fragment`(
-      select contact_id, ${best(term)} from ${named('term', index)} where ${isFew(index)} group by contact_id union all
+  const ranked = (term: Term, index: number) => sql.fragment`
+      select contact_id, ${best(term)} from ${named('term', index)} where ${isFew(index)} group by contact_id`
+  const lookedUp = (term: Term, index: number) => sql.fragment`
       select contact_id, ${best(term)} from candidates join lateral (
         select field, smartcrm.plain(word) as word from ${words} w where w.contact_id = candidates.contact_id and ${isFound(term)} offset 0
-      ) w on true where not (${isFew(index)}) group by contact_id
+      ) w on true where not (${isFew(index)}) group by contact_id`
+  const scored = (term: Term, index: number) => sql.fragment`(
+      ${ranked(term, index)} ${terms.length > 1 ? sql.fragment`union all ${lookedUp(term, index)}` : sql.fragment``}
     ) ${named('scored', index)} ${index === 0 ? sql.fragment`` : sql.fragment`using (contact_id)`}`
   const sum = list((_, index) => sql.fragment`${named('scored', index)}.score`, sql.fragment` + `)
   return {
     found: sql.fragment`sample as materialized (
-      select smartcrm.plain(word) as word from ${words} where (select reltuples from pg_class where oid = ${`read.${contactWords.tables.contactWords.name}`}::text::regclass) > ${LARGE}
+      select smartcrm.plain(word) as word from ${words} where (select reltuples from pg_class where oid = ${words.names.join('.')}::text::regclass) > ${LARGE}
       order by contact_id, field limit ${SAMPLE}),
     common as materialized (select ${list((term, index) => sql.fragment`count(*) filter (where ${isFound(term, sql.fragment`word`)}) > ${COMMON} as ${named('common', index)}`, sql.fragment`, `)} from sample),
     ${list(gathered, sql.fragment`, `)},
-    candidates as materialized (${list(candidates, sql.fragment` union `)}),
+    ${terms.length > 1 ? sql.fragment`candidates as materialized (${list(candidates, sql.fragment` union `)}),` : sql.fragment``}
     found as materialized (select contact_id, (${sum}) / ${terms.length}::int as score from ${list(scored, sql.fragment` join `)})`,
     areFew: sql.fragment`(${list((_, index) => isFew(index), sql.fragment` or `)})`,
     matches: sql.fragment`${list(

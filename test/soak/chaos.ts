@@ -16,6 +16,6 @@ const { seconds, rate, seed, keep } = parseArgs({
 await soakFromCommandLine(seed, {
   keep: keep ?? false,
   rate: Number(rate),
-  mix: { weights: { kill: 5, stop: 1, cut: 4, freeze: 2, swallow: 1 }, lastsMs: [30_000, 30_000], pauseMs: [1_000, 7_000] },
+  mix: { weights: { kill: 5, stop: 1, cut: 4, freeze: 2, swallow: 1 }, lastsMs: [30_000, 30_000], pauseMs: [1_000, 12_000] },
   extent: { seconds: Number(seconds) },
 })

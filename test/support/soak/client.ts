@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Answer } from './book.ts'
 import { soakKey } from './cluster.ts'
 import type { Faults } from './faults.ts'
+import type { Answer } from './known.ts'
 import type { Random } from './random.ts'
 
 /** For how long a client waits for an answer before it asks again, maybe somebody else. */

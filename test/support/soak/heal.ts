@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
-import { type Entry, type Known, knownOf } from './book.ts'
 import type { Client } from './client.ts'
 import type { Cluster } from './cluster.ts'
 import type { Faults } from './faults.ts'
+import { type Entry, type Known, knownOf } from './known.ts'
 import type { Sent } from './load.ts'
 import type { Random } from './random.ts'
 

@@ -37,8 +37,9 @@ export function startImports(client: Client, faults: Faults, run: string, everyM
 
   return {
     count: () => imports.length,
-    /** Sends no more, and waits until all that were taken in are at their end. */
-    async stop(withinMs: number) {
+    stop: () => ending.abort(),
+    /** Waits until all that were taken in are at their end. */
+    async finish(withinMs: number) {
       ending.abort()
       const end = performance.now() + withinMs
       setTimeout(() => givingUp.abort(), withinMs).unref()

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Answer, Book, Command } from './book.ts'
 import type { Client } from './client.ts'
+import type { Commands } from './commands.ts'
 import type { Faults } from './faults.ts'
+import type { Answer, Command } from './known.ts'
 
 /** A command as it was sent, and what came of it. */
 export type Sent = {
@@ -31,7 +32,7 @@ export type Load = {
 }
 
 /** Sends commands at a rate, as long as the service keeps up somehow. @param rate a second */
-export function startLoad(book: Book, client: Client, faults: Faults, rate: number): Load {
+export function startLoad(commands: Commands, client: Client, faults: Faults, rate: number): Load {
   const sent: Sent[] = []
   const ending = new AbortController()
   const givingUp = new AbortController()
@@ -81,7 +82,7 @@ export function startLoad(book: Book, client: Client, faults: Faults, rate: numb
           leftOut += 1
           continue
         }
-        for (const command of book.draw()) {
+        for (const command of commands.draw()) {
           const answered = send(command).finally(() => waiting.delete(answered))
           waiting.add(answered)
         }

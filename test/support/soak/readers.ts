@@ -3,10 +3,11 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { comparePositions, parsePosition } from '../../../src/platform/position.ts'
-import { type Answer, type Book, knownOf } from './book.ts'
+import type { Book } from './book.ts'
 import type { Client } from './client.ts'
 import { soakKey } from './cluster.ts'
 import type { Faults } from './faults.ts'
+import { type Answer, knownOf } from './known.ts'
 import type { Random } from './random.ts'
 
 const isBefore = (a: string | null, b: string) => {

@@ -13,6 +13,7 @@ import { createBook } from './book.ts'
 import { createChaos, type Mix } from './chaos.ts'
 import { createClient } from './client.ts'
 import { startCluster } from './cluster.ts'
+import { createCommands } from './commands.ts'
 import { createFaults } from './faults.ts'
 import { createHeal } from './heal.ts'
 import { startImports } from './imports.ts'
@@ -64,11 +65,13 @@ export async function soak(settings: Settings): Promise<Report> {
   try {
     const run = `s${seed}`
     const client = createClient(cluster.apis, createRandom(seed + 1), faults)
-    const book = createBook(createRandom(seed + 2), run)
+    const drawing = createRandom(seed + 2)
+    const book = createBook(drawing, run)
+    const commands = createCommands(book, drawing)
     const heal = createHeal(cluster, client, faults, tell)
     await heal.ready(30_000)
     const followers = cluster.apis.map((url) => followJournal(url, faults))
-    const load = startLoad(book, client, faults, rate)
+    const load = startLoad(commands, client, faults, rate)
     const readers = startReaders(cluster.apis.length, book, client, createRandom(seed + 3), faults)
     const imports = startImports(client, faults, run, importEveryMs)
     const chaos = createChaos(cluster, createRandom(seed + 4), mix, (line) =>
@@ -81,6 +84,7 @@ export async function soak(settings: Settings): Promise<Report> {
 
     if (takeoverSeconds === undefined) await cluster.leader().kill('SIGKILL')
     chaos.calm()
+    imports.stop()
     tell('calm')
     const calmAt = performance.now()
     const leftMs = () => Math.max(1_000, healSeconds * 1000 - (performance.now() - calmAt))
@@ -92,7 +96,8 @@ export async function soak(settings: Settings): Promise<Report> {
     const healedSeconds = (performance.now() - calmAt) / 1000
     tell(`healed after ${healedSeconds.toFixed(1)} s`)
     const takenOverSeconds = takeoverSeconds === undefined ? undefined : await heal.takeover(takeoverSeconds * 1000)
-    await imports.stop(leftMs())
+    // A job that was lost in the last moment is first missed, and then begins with the rest of its pauses.
+    await imports.finish(healSeconds * 1000)
     await heal.repeats(load.sent, createRandom(seed + 5))
     await heal.listed(book.entries)
 
@@ -109,7 +114,7 @@ export async function soak(settings: Settings): Promise<Report> {
       checkOwners(events, faults)
       checkCommands(events, load.sent, heal.asked, faults)
       imports.check(events)
-      for (const { address, won, lost } of book.races)
+      for (const { address, won, lost } of commands.races)
         if (won > 1 || (won === 0 && lost > 1)) faults.add('a race without one winner', `${address}: ${won} won, ${lost} lost`)
       const last = formatPosition(events.findLast(({ type }) => type !== 'HeartbeatRecorded')!.position)
       for (const [index, follower] of followers.entries()) {

@@ -292,10 +292,11 @@ t.test('any history, in any batches, once or again, with a crash after any state
       if (!(await isDone())) await live({ reads: new Map() })
 
       const model = foldInMemory(histories, events.events)
-      for (const noun of Object.keys(tables)) {
+      const nouns = Object.keys(tables)
+      const stored = await Promise.all(nouns.map((noun) => storedRows(pool, tables[noun]!)))
+      for (const [index, noun] of nouns.entries()) {
         const expected = noun === 'totals' ? totalsOf(model.rows('ownerships'), model.rows('weights')) : model.rows(noun as never)
-        const found = await storedRows(pool, tables[noun]!)
-        const [a, b] = [found, expected].map((rows) => JSON.stringify(sorted(inOrder(rows, tables[noun]!))))
+        const [a, b] = [stored[index]!, expected].map((rows) => JSON.stringify(sorted(inOrder(rows, tables[noun]!))))
         if (a !== b) throw new Error(`${noun}: stored ${a}, expected ${b}`)
       }
     }),

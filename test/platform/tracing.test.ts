@@ -10,6 +10,7 @@ import { startEventStore } from '../../src/eventstore/server.ts'
 import { Corrupt, createCodec, NO_HEAD } from '../../src/platform/codec.ts'
 import { Refused } from '../../src/platform/refusal.ts'
 import { isTracing, startSpan, traceBy, traceIds, traceparent, withSpan, withSpanOfBatch } from '../../src/platform/tracing.ts'
+import { compileCache } from '../../src/role-processes.ts'
 import { type Span, startCollector } from '../support/collector.ts'
 import { get, upload } from '../support/imports.ts'
 import { testDatabase } from '../support/postgres.ts'
@@ -124,13 +125,20 @@ t.test('a request’s trace goes over its events to the tables and jobs that fol
     SMARTCRM_ADMIN_KEY: key,
     SMARTCRM_MASTER_KEY: random(32),
     PORT: '0',
+    NODE_COMPILE_CACHE: compileCache,
     DATABASE_URL: databaseUrl,
     EVENTSTORE_URL: eventStore.url,
     OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
   }
-  const [api, ...others] = ['api', 'projector', 'worker'].map((role) => startNode(t, [main, role], { cwd: folder, env }))
-  const { url } = JSON.parse(await api!.line(/"api is up"/))
-  for (const role of others) await role.line(/ is up"/)
+  const start = async (role: string) => {
+    const started = startNode(t, [main, role], { cwd: folder, env })
+    const line = await started.line(/ is up"/)
+    return { ...started, url: JSON.parse(line).url }
+  }
+  // One after the other: the bound on the wait for each is meant for one.
+  const api = await start('api')
+  const others = [await start('projector'), await start('worker')]
+  const { url } = api
 
   const traceId = random(16)
   const caller = random(8)
@@ -153,7 +161,7 @@ t.test('a request’s trace goes over its events to the tables and jobs that fol
   t.ok(chain(request, named('decide createContact'), named('append contact')))
   const projected = collector.spans.filter(({ name, traceId: trace }) => name === 'project' && trace === traceId)
   t.ok(projected.some(({ parentSpanId, service }) => parentSpanId === named('append contact')?.spanId && service === 'smartcrm-projector'))
-  const line = JSON.parse(await api!.line(/"status":201/))
+  const line = JSON.parse(await api.line(/"status":201/))
   t.equal(line.trace_id, traceId, 'the log line of the request names it')
 
   await upload({ url }, Buffer.from('Name,Email\nGrace Hopper,grace@example.com\n'))
@@ -163,7 +171,7 @@ t.test('a request’s trace goes over its events to the tables and jobs that fol
   t.equal(inJob('process import')!.service, 'smartcrm-worker')
   t.equal(inJob('process import')!.parentSpanId, inJob('append import')!.spanId, 'the job follows from the event')
 
-  const roles = [api!, ...others]
+  const roles = [api, ...others]
   for (const { child } of roles) child.kill('SIGTERM')
   t.same(await Promise.all(roles.map(({ ended }) => ended)), [0, 0, 0])
   t.notMatch(collector.texts.join('\n'), /Ada|Lovelace|Grace|Hopper|example\.com|a-key-for/i, 'no span says anything of anybody')

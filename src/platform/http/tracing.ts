@@ -10,6 +10,8 @@ export function traceRequests(app: FastifyInstance): void {
 
   app.addHook('onRequest', (request, _reply, done) => {
     const { method, routeOptions, headers } = request
+    // Probes come every few seconds.
+    if (routeOptions.config.open) return done()
     const route = routeOptions.url
     const attributes = { 'http.request.method': method, ...(route && { 'http.route': route }) }
     spans.set(request, startSpan(route ? `${method} ${route}` : method, { kind: 'server', attributes, follows: [headers as Traced] }))

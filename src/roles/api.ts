@@ -4,6 +4,7 @@ import { ANSWER_MS, migrate } from '../platform/database.ts'
 import type { Logger } from '../platform/log.ts'
 import { listenFault } from '../platform/ports.ts'
 import { watchPosition } from '../platform/position-watch.ts'
+import { keepResubscriptions } from '../platform/resubscriptions.ts'
 import { openServices } from '../services.ts'
 import { version } from '../version.ts'
 import { connected } from './connected.ts'
@@ -22,8 +23,11 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     version,
     log,
   })
+  const { pool, store } = services
+  const keeping = keepResubscriptions({ pool, log, role: 'api', counts: store.resubscriptions })
   const close = async () => {
     setClosing()
+    keeping.close()
     await server.close()
     await watch.close()
     await services.close()

@@ -7,6 +7,7 @@ import { migrate } from '../platform/database.ts'
 import type { Logger } from '../platform/log.ts'
 import type { Position } from '../platform/position.ts'
 import { leadProjections } from '../platform/projections/lead.ts'
+import { keepResubscriptions } from '../platform/resubscriptions.ts'
 import { uuidv5 } from '../platform/uuid.ts'
 import { openServices } from '../services.ts'
 import { connected } from './connected.ts'
@@ -25,8 +26,10 @@ export async function run(config: Config, log: Logger): Promise<Running> {
   }
   const declared = new Set(Object.keys(allEvents))
   const leading = leadProjections({ pool, log, source, projections, declared, owner: ownerOf(config) })
+  const keeping = keepResubscriptions({ pool, log, role: 'projector', counts: store.resubscriptions })
   return {
     async close() {
+      keeping.close()
       // What is being written is written to its end before the connections go.
       await leading.close()
       await services.close()

@@ -8,6 +8,7 @@ import { startWorker } from '../platform/jobs-worker.ts'
 import { holdLease } from '../platform/lease.ts'
 import type { Logger } from '../platform/log.ts'
 import { areBorn, bearReactors, createReactors, REACTORS } from '../platform/reactor.ts'
+import { keepResubscriptions } from '../platform/resubscriptions.ts'
 import { reactors } from '../reactors/index.ts'
 import { openServices } from '../services.ts'
 import { connected } from './connected.ts'
@@ -39,9 +40,11 @@ export async function run(config: Config, log: Logger): Promise<Running> {
       reactors.length > 0
         ? holdLease({ pool, log, owner: randomUUID(), when: areBorn(reactors), checkpoint: REACTORS }, reacting.lead)
         : null
+    const keeping = keepResubscriptions({ pool, log, role: 'worker', counts: store.resubscriptions })
     return {
       async close() {
         heartbeat.close()
+        keeping.close()
         await Promise.all([worker.close(graceMs()), lease?.close(), sweeping.close()])
         await services.close()
       },

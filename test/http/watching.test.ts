@@ -80,6 +80,7 @@ t.test('when all is there, nothing is behind', async (t) => {
   t.equal(valueIn(text, 'smartcrm_postgres_up'), 1)
   t.equal(valueIn(text, 'smartcrm_heartbeat_age_seconds'), undefined, 'what is not known is not 0')
   t.equal(valueIn(text, 'smartcrm_reactors_lag_seconds'), undefined)
+  t.equal(valueIn(text, 'smartcrm_subscription_resubscriptions_total{role="projector",reason="failed"}'), 0)
 })
 
 t.test('requests are counted by route and status', async (t) => {

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { allEvents } from '../schema/events.ts'
-import { masterKey } from './config.ts'
 import { sourceOf } from './master-key.ts'
 import { checkHashes, createCodec } from './platform/codec.ts'
 import { openPool } from './platform/database.ts'
@@ -13,6 +12,7 @@ import { openMasterKeys } from './platform/master-keys.ts'
 import { formatPosition, parsePosition } from './platform/position.ts'
 import { sizeOf } from './platform/projector-steps.ts'
 import { Unavailable } from './platform/refusal.ts'
+import { masterKey } from './settings.ts'
 
 /*
  * `smartcrm/consumer`, for programs outside the service that may see the events: the service's own subscription and codec. The package holds it built,

@@ -1,6 +1,7 @@
-import type { Config, MasterKeySetting } from './config.ts'
+import type { Config } from './config.ts'
 import { awsKms } from './platform/kms-aws.ts'
 import { fileMasterKey, givenMasterKey, kmsMasterKey, type MasterKeySource } from './platform/master-key.ts'
+import type { MasterKeySetting } from './settings.ts'
 
 /** For the person who starts it all, once. */
 export const MASTER_KEY_MADE =

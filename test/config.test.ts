@@ -2,7 +2,8 @@ import { glob, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import t from 'tap'
-import { ConfigError, environment, readConfig, settings } from '../src/config.ts'
+import { ConfigError, environment, readConfig } from '../src/config.ts'
+import { settings } from '../src/settings.ts'
 
 const root = resolve(import.meta.dirname, '..')
 

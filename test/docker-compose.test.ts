@@ -2,8 +2,9 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
-import { readConfig, settings } from '../src/config.ts'
+import { readConfig } from '../src/config.ts'
 import { roles } from '../src/roles/role.ts'
+import { settings } from '../src/settings.ts'
 
 type Service = {
   image?: string

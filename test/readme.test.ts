@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { settings } from '../src/config.ts'
 import { startEventStore } from '../src/eventstore/server.ts'
+import { settings } from '../src/settings.ts'
 import { adminKey, testApi } from './support/api.ts'
 
 const root = new URL('..', import.meta.url).pathname

@@ -4,7 +4,7 @@ import type { StoredEvent } from '../event.ts'
 import type { Term } from '../lease.ts'
 import { comparePositions, type Position, START } from '../position.ts'
 import { beginEpoch, changeStates, type ProjectionRow, readRows } from './states.ts'
-import { dropTables, moveTables } from './tables.ts'
+import { dropStandIns, dropTables, moveTables } from './tables.ts'
 
 export type Joining = {
   readonly pool: Pool
@@ -70,6 +70,7 @@ async function settleIn(db: Database, row: ProjectionRow, rows: readonly Project
     const retired = rows.find((other) => other.name === name && other.place === 'retired')
     if (retired) await dropTables(db, retired.tables, 'retired')
     await db.rows(sql.unsafe`delete from smartcrm.projections where name = ${name} and place = 'retired'`)
+    await dropStandIns(db, tables)
     if (replaced) {
       await moveTables(db, replaced.tables, 'read', 'retired')
       const at = replaced.checkpoint === LIVE ? checkpoint : replaced.checkpoint

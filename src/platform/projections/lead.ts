@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { LIVE } from '../checkpoint.ts'
+import { Fenced, LIVE, tellTrouble } from '../checkpoint.ts'
 import { type Pool, sql } from '../database.ts'
 import { holdLease, type Lease, type Term } from '../lease.ts'
 import { listen } from '../listener.ts'
@@ -21,6 +21,7 @@ export type LeadOptions = {
 }
 
 const LOOK_MS = 2_000
+const AGAIN_MS = 500
 const SWEEP_MS = 3_600_000
 
 /**
@@ -38,12 +39,24 @@ export function leadProjections(options: LeadOptions): { close(): Promise<void> 
   const live = createProjector({ pool, log, projections, declared, subscribe: source.subscribe, decode: source.decode })
   const leadLive = async (term: Term) => {
     // That begins a new epoch, in which this process leads on.
-    if (await leaveBehind(pool, projections, log)) return tell()
+    if (await orAgain(LIVE, term, () => leaveBehind(pool, projections, log), true)) return tell()
     await live.lead(term)
   }
   const leadBeside = (checkpoint: string) => async (term: Term) => {
-    await build({ ...options, checkpoint }, term)
+    await orAgain(checkpoint, term, () => build({ ...options, checkpoint }, term), undefined)
     tell()
+  }
+  /** What may pass (log or Postgres away, locks) ends the term, and is tried again in the next. */
+  const orAgain = async <T>(checkpoint: string, { epoch }: Term, work: () => Promise<T>, otherwise: T): Promise<T> => {
+    try {
+      return await work()
+    } catch (err) {
+      if (err instanceof Fenced) throw err
+      log.warn({ err, checkpoint }, 'projections cannot be taken further now; trying again')
+      await tellTrouble(pool, checkpoint, epoch, (err as Error).message).catch(() => {})
+      await delay(AGAIN_MS, undefined, { signal }).catch(() => {})
+      return otherwise
+    }
   }
 
   const names = sql.array(

@@ -6,7 +6,7 @@ import { START } from '../position.ts'
 import type { Projection } from '../projection.ts'
 import { Refused } from '../refusal.ts'
 import { tablesByName } from '../rows.ts'
-import { createTables, dropTables, moveTables, type Place, standIn } from './tables.ts'
+import { createTables, dropStandIns, dropTables, moveTables, type Place, standIn } from './tables.ts'
 
 /** See migrations/0006_projections.sql for what each means. */
 export type State = 'live' | 'reading' | 'finishing' | 'catching-up' | 'paused' | 'halted' | 'outdated' | 'kept' | 'refused'
@@ -202,6 +202,7 @@ export const rollback = (pool: Pool, projections: readonly Projection[], name: s
     // By way of a third place, since both may have the same names.
     if (read.state === 'live') await detach(db, read, 'outdated', null)
     await db.rows(sql.unsafe`update smartcrm.projections set place = 'moving' where name = ${name} and place = 'read'`)
+    await dropStandIns(db, retired.tables)
     await moveTables(db, read.tables, 'read', 'building')
     await moveTables(db, retired.tables, 'retired', 'read')
     await moveTables(db, read.tables, 'building', 'retired')

@@ -33,12 +33,19 @@ export async function dropTables(db: Database, names: readonly string[], place: 
   for (const name of names) await db.rows(sql.unsafe`drop table if exists ${inPlace(name, place)} cascade`)
 }
 
-/** Takes tables to another place, whatever stands there in their stead. Only the catalogue changes, so it takes no longer than waiting for who reads. */
+/** Takes tables to another place. Only the catalogue changes, so it takes no longer than waiting for who reads. */
 export async function moveTables(db: Database, names: readonly string[], from: Place, to: Place): Promise<void> {
   for (const name of names) {
-    await db.rows(sql.unsafe`drop view if exists ${inPlace(name, to)}`)
     await db.rows(sql.unsafe`alter table if exists ${inPlace(name, from)} set schema ${sql.identifier([to])}`)
   }
+}
+
+/** Who reads them takes the view first and then its table; so must who takes both away, or each would wait for the other. */
+export async function dropStandIns(db: Database, names: readonly string[]): Promise<void> {
+  const views = await db.rows<{ name: string }>(
+    sql.unsafe`select viewname as name from pg_views where schemaname = 'read' and viewname = any(${sql.array([...names], 'text')})`,
+  )
+  for (const { name } of views) await db.rows(sql.unsafe`drop view if exists ${inPlace(name, 'read')}`)
 }
 
 /**

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Fenced, type Moved, moveCheckpoint, readCheckpoint, tellTrouble } from './checkpoint.ts'
 import type { Database, Pool } from './database.ts'
 import type { RecordedEvent, StoredEvent } from './event.ts'
-import { gather, type Limits } from './gather.ts'
+import { gather, holdBack, type Limits } from './gather.ts'
 import type { Term } from './lease.ts'
 import type { Logger } from './log.ts'
 import { comparePositions, formatPosition, type Position, START } from './position.ts'
@@ -29,6 +29,8 @@ export type FollowerOptions<Work> = {
   isThere?(position: Position): boolean
   /** Waited for after every batch. @param tookMs how long that took */
   pace?(tookMs: number): Promise<void>
+  /** For how long the position may stand still, in milliseconds, while what comes means nothing here; it moves with the next that does. */
+  readonly idleMs?: number
   /** What it is applied to, in words. */
   readonly target: string
   readonly checkpoint: string
@@ -60,10 +62,11 @@ export type Follower = {
 }
 
 const MAX_BACKOFF_MS = 10_000
+const IDLE_MS = 20
 
 /** Turns the log into something else, exactly once each event: one subscription, one position, one transaction a batch. */
 export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
-  const { pool, log, subscribe, apply, target, checkpoint, limits = { events: 500, bytes: 4 * 2 ** 20 } } = options
+  const { pool, log, subscribe, apply, target, checkpoint, limits = { events: 500, bytes: 4 * 2 ** 20 }, idleMs = IDLE_MS } = options
   const steps = createSteps(options)
   let health: FollowerHealth = { state: 'standing-by', reason: null, position: null, events: 0, batches: 0, unknownTypes: {} }
 
@@ -116,7 +119,8 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
     const leaving = new AbortController()
     const events = subscribe(comparePositions(position, START) === 0 ? null : position, AbortSignal.any([signal, leaving.signal]))
     try {
-      for await (const batch of gather(steps(gather(events, sizeOf, limits)), ({ sizeBytes }) => sizeBytes, limits)) {
+      const batches = gather(steps(gather(events, sizeOf, limits)), ({ sizeBytes }) => sizeBytes, limits)
+      for await (const batch of holdBack(batches, isIdle, idleMs, limits.events)) {
         if (signal.aborted) return false
         const faulty = firstFaulty(batch, position)
         const sound = batch.slice(0, faulty?.index)
@@ -170,6 +174,8 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
     },
   }
 }
+
+const isIdle = (batch: readonly Step<unknown>[]): boolean => batch.every(({ work, fault }) => work.length === 0 && fault === undefined)
 
 /** The first event that must not be applied. Servers have sent wrong positions, so one that does not grow is refused too. */
 function firstFaulty(batch: readonly Step<unknown>[], after: Position): { index: number; fault: unknown } | null {

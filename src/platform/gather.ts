@@ -60,3 +60,42 @@ export async function* gather<T>(source: AsyncIterable<T>, sizeOf: (item: T) => 
     wakeReader()
   }
 }
+
+/**
+ * Holds batches back in which there is nothing to do, until one comes in which there is, or for so long at the most; then all are one.
+ * @param ms counted from the first that is held back
+ * @throws what the source throws; what is held back then is lost, and comes again
+ */
+export async function* holdBack<T>(source: AsyncIterable<T[]>, isIdle: (batch: readonly T[]) => boolean, ms: number, most: number) {
+  const batches = source[Symbol.asyncIterator]()
+  let held: T[] = []
+  let next = batches.next()
+  let timer: NodeJS.Timeout | undefined
+  let late: Promise<'late'> | undefined
+  try {
+    for (;;) {
+      const come = await (late ? Promise.race([next, late]) : next)
+      if (come !== 'late' && !come.done) {
+        held = held.length > 0 ? held.concat(come.value) : come.value
+        next = batches.next()
+        // Whoever waits for it hears of its failure.
+        next.catch(() => {})
+        if (isIdle(come.value) && held.length < most) {
+          late ??= new Promise((resolve) => {
+            timer = setTimeout(resolve, ms, 'late')
+          })
+          continue
+        }
+      }
+      clearTimeout(timer)
+      late = undefined
+      if (held.length > 0) yield held
+      held = []
+      if (come !== 'late' && come.done) return
+    }
+  } finally {
+    clearTimeout(timer)
+    // It may be waiting for its source, which its owner ends.
+    batches.return?.()?.catch(() => {})
+  }
+}

@@ -89,7 +89,7 @@ async function births(pool: Pool): Promise<Map<string, Position>> {
   return new Map(rows.map(({ name, commit, prepare }) => [name, { commit: BigInt(commit), prepare: BigInt(prepare) }]))
 }
 
-export type ReactorsOptions = Pick<FollowerOptions<never>, 'pool' | 'log' | 'subscribe' | 'decode' | 'limits'> & {
+export type ReactorsOptions = Pick<FollowerOptions<never>, 'pool' | 'log' | 'subscribe' | 'decode' | 'limits' | 'idleMs'> & {
   readonly reactors: readonly Reactor[]
   readonly jobs: Jobs
 }

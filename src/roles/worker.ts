@@ -32,6 +32,8 @@ export async function run(config: Config, log: Logger): Promise<Running> {
       log,
       reactors,
       jobs,
+      // Nobody waits for their position, and most of what comes is nothing to them.
+      idleMs: 1_000,
       subscribe: (after, signal) => store.subscribe({ after, signal }),
       decode: codec.decode,
     })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { gather } from '../../src/platform/gather.ts'
+import { gather, holdBack } from '../../src/platform/gather.ts'
 
 const sizeOf = (item: number) => item
 const all = { events: 1_000, bytes: 1_000_000 }
@@ -60,4 +60,38 @@ t.test('what the source throws comes after what it gave before', async (t) => {
   })()
   await t.rejects(reading, { message: 'gone' })
   t.same(got, [1, 2])
+})
+
+/** Even numbers are work. */
+const isIdle = (batch: readonly number[]) => batch.every((item) => item % 2 === 1)
+const LONG_MS = 60_000
+
+t.test('batches without work are held back until one comes with work, and are one with it', async (t) => {
+  async function* source() {
+    yield* [[1], [3], [5, 6], [2], [7]]
+  }
+  t.same(await Array.fromAsync(holdBack(source(), isIdle, LONG_MS, 100)), [[1, 3, 5, 6], [2], [7]])
+})
+
+t.test('nothing is held back for longer than it may be, nor more of it', async (t) => {
+  async function* silent() {
+    yield [1]
+    await new Promise(() => {})
+  }
+  t.same((await holdBack(silent(), isIdle, 1, 100).next()).value, [1])
+  async function* many() {
+    for (;;) yield [1, 3]
+  }
+  t.same((await holdBack(many(), isIdle, LONG_MS, 5).next()).value, [1, 3, 1, 3, 1, 3])
+})
+
+t.test('a failure of the source is met after what came before it was taken, or held back', async (t) => {
+  async function* failing() {
+    yield [2]
+    yield [1]
+    throw new Error('gone')
+  }
+  const batches = holdBack(failing(), isIdle, LONG_MS, 100)
+  t.same((await batches.next()).value, [2])
+  await t.rejects(batches.next(), { message: 'gone' })
 })

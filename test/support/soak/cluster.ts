@@ -90,7 +90,8 @@ export async function startCluster({ folder, apis = 2, projectors = 3, workers =
         createInterface(stream!).on('line', (line) => {
           output.write(`${line}\n`)
           if (line.includes('"msg":"leading"') && role === 'projector') leader = name
-          if (line.includes(`"msg":"${role} is up"`)) up.resolve(undefined)
+          // A keeper says it by its message, with its address.
+          if (!isKeeper && line.includes(`"msg":"${role} is up"`)) up.resolve(undefined)
         })
       }
       return started

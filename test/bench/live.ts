@@ -21,7 +21,8 @@ import { createLogger } from '../../src/platform/log.ts'
 import { openServices } from '../../src/services.ts'
 import { startThrowAwayPostgres } from '../support/throw-away-postgres.ts'
 
-export type Row = { what: string; measured: string; reference: string }
+/** @property ratio with the readers by without, of the medians */
+export type Row = { what: string; 'no reader': string; readers: string; ratio: string }
 
 const READERS = 200
 const CALLERS = 16
@@ -62,7 +63,7 @@ export async function measure(scale = 1): Promise<Row[]> {
 
     let events = 0
     /** Rounds without and with readers in turns, since other work on the machine comes and goes. */
-    const compare = async (perSecond?: number) => {
+    const compare = async (perSecond?: number): Promise<Compared> => {
       const [without, withReaders]: [Round[], Round[]] = [[], []]
       for (let n = 0; n < ROUNDS; n += 1) {
         without.push(await round(perSecond))
@@ -78,7 +79,7 @@ export async function measure(scale = 1): Promise<Row[]> {
       return { without, withReaders }
     }
     const paced = await compare(PER_SECOND)
-    const { without, withReaders } = await compare()
+    const asMany = await compare()
     const [readers] = await start('readers', urls.live, String(READERS))
     const latencies: number[] = []
     for (let n = 0; n < 50 * scale; n += 1) {
@@ -91,25 +92,26 @@ export async function measure(scale = 1): Promise<Row[]> {
     }
     const { rssBytes } = await usage()
     const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`
-    const row = (what: string, rounds: readonly Round[]): Row => ({
-      what,
-      measured: `${rounds.map(({ rate }) => Math.round(rate)).join(', ')} commands/s; p50 ${at(rounds, 0.5)} ms, p99 ${at(rounds, 0.99)} ms; ${cpuOf(rounds)} ms of the API’s CPU each`,
-      reference: '',
-    })
-    const change = median(withReaders.map(({ rate }) => rate)) / median(without.map(({ rate }) => rate))
+    const pair = (what: string, { without, withReaders }: Compared, measure: (rounds: readonly Round[]) => number): Row => {
+      const [before, after] = [measure(without), measure(withReaders)]
+      return { what, 'no reader': before.toFixed(1), readers: after.toFixed(1), ratio: (after / before).toFixed(2) }
+    }
+    const rowsOf = (what: string, compared: Compared): Row[] => [
+      pair(`${what}: commands a second`, compared, (rounds) => median(rounds.map(({ rate }) => rate))),
+      pair(`${what}: p50, ms`, compared, (rounds) => at(rounds, 0.5)),
+      pair(`${what}: p99, ms`, compared, (rounds) => at(rounds, 0.99)),
+      pair(`${what}: the API’s processor time each, ms`, compared, cpuOf),
+    ]
+    const alone = (what: string, measured: string): Row => ({ what, 'no reader': '', readers: measured, ratio: '' })
     return [
-      row(`${PER_SECOND} commands a second, no reader`, paced.without),
-      row(`${PER_SECOND} commands a second, ${READERS} readers`, paced.withReaders),
-      row(`${CALLERS} callers create contacts, no reader`, without),
-      row(`${CALLERS} callers create contacts, ${READERS} readers`, withReaders),
-      { what: 'the last by the one before (medians)', measured: change.toFixed(2), reference: '' },
-      { what: 'events given to readers, all of them', measured: events.toLocaleString('en'), reference: '' },
-      {
-        what: `one command, until the last of ${READERS} has its event`,
-        measured: `p50 ${percentile(latencies, 0.5)} ms, p99 ${percentile(latencies, 0.99)} ms`,
-        reference: '',
-      },
-      { what: 'memory of the API before and after', measured: `${mib(before)}, ${mib(rssBytes)}`, reference: '' },
+      ...rowsOf(`${PER_SECOND} a second wanted`, paced),
+      ...rowsOf(`${CALLERS} callers, as many as can be`, asMany),
+      alone('events given to readers, all of them', events.toLocaleString('en')),
+      alone(
+        `one command, until the last of ${READERS} has its event, ms`,
+        `p50 ${percentile(latencies, 0.5).toFixed(1)}, p99 ${percentile(latencies, 0.99).toFixed(1)}`,
+      ),
+      { what: 'memory of the API before and after', 'no reader': mib(before), readers: mib(rssBytes), ratio: '' },
     ]
   } finally {
     for (const child of children) await ended(child)
@@ -119,6 +121,7 @@ export async function measure(scale = 1): Promise<Row[]> {
 }
 
 type Round = { done: number; rate: number; latencies: number[]; cpuMs: number }
+type Compared = { without: Round[]; withReaders: Round[] }
 
 const agent = new Agent({ keepAlive: true, maxSockets: CALLERS })
 const body = JSON.stringify({ name: 'Ada Lovelace', company: 'Analytical Engines' })
@@ -157,15 +160,14 @@ async function ended(child: ChildProcess): Promise<void> {
   await gone
 }
 
-const percentile = (values: readonly number[], part: number) =>
-  values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * part)]!.toFixed(1)
+const percentile = (values: readonly number[], part: number) => values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) * part)]!
 const at = (rounds: readonly Round[], part: number) =>
   percentile(
     rounds.flatMap(({ latencies }) => latencies),
     part,
   )
 const cpuOf = (rounds: readonly Round[]) =>
-  (rounds.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / rounds.reduce((sum, { done }) => sum + done, 0)).toFixed(2)
+  rounds.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / rounds.reduce((sum, { done }) => sum + done, 0)
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!
 
 /** What the processes do; each says so when it is ready. */

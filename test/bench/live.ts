@@ -231,6 +231,8 @@ const parts = {
 
 if (import.meta.main) {
   const [part, ...args] = process.argv.slice(2)
+  // None of them outlives a bench that is killed.
+  if (part) process.once('disconnect', () => process.exit())
   if (part && part in parts) await (parts[part as keyof typeof parts] as (...args: string[]) => Promise<void>)(...args)
   else {
     console.table(await measure(Number(part ?? 1)))

@@ -102,10 +102,12 @@ export function openPool(url: string, log: Logger, connections = 10, statementMs
     query_timeout: statementMs,
     async onConnect(client) {
       // The server gives up first, so that nothing goes on there that nobody waits for. By a statement, since poolers refuse it at the start.
-      const { rows } = await client.query('select pg_backend_pid() as pid, set_config($1, $2, false)', [
-        'statement_timeout',
-        String(Math.round(statementMs * 0.9)),
-      ])
+      const { rows } = await client.query({
+        text: 'select pg_backend_pid() as pid, set_config($1, $2, false)',
+        values: ['statement_timeout', String(Math.round(statementMs * 0.9))],
+        // Still part of connecting, and pg's bound for that is over by now.
+        query_timeout: CONNECT_MS,
+      } as pg.QueryConfig)
       open.set(client, { pid: rows[0].pid, since: performance.now() })
     },
   })

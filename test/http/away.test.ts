@@ -1,14 +1,19 @@
 /** What the API does while the log or the tables are away: stopped, hung, cut. And how it heals. */
 
-import { randomUUID } from 'node:crypto'
+import { randomInt, randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { createApiKeys } from '../../src/platform/api-keys.ts'
+import { openPool, sql } from '../../src/platform/database.ts'
+import { createLogger } from '../../src/platform/log.ts'
 import { type Answer, testApi } from '../support/api.ts'
 import { misbehavingProxy } from '../support/misbehaving-proxy.ts'
+import { testDatabase } from '../support/postgres.ts'
 import { until } from '../support/processes.ts'
+import { createRandom } from '../support/soak/random.ts'
 
 // Each part has servers of its own, and mostly waits.
-t.jobs = 2
+t.jobs = 3
 
 const portOf = (url: string) => Number(new URL(url).port)
 
@@ -144,4 +149,40 @@ t.test('Postgres is away', { buffered: true }, async (t) => {
       t.comment(`and the tables have come so far after ${Math.round(performance.now() - since)} ms`)
       t.match(seen.body, { name: way, company: 'Navy' })
     })
+})
+
+t.test('whatever is cut and frozen, no statement is without an answer for long', { buffered: true }, async (t) => {
+  const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
+  t.comment(`SEED=${seed}`)
+  const { pick, between } = createRandom(seed)
+  const { url } = await testDatabase(t)
+  const postgres = await breakable(t, url)
+  const through = new URL(url)
+  through.host = `127.0.0.1:${postgres.port}`
+  const pool = openPool(through.href, createLogger('silent', 'test'))
+  let isOver = false
+  const counts = { answered: 0, failed: 0, wrong: 0 }
+  const ask = async (n: number) => {
+    while (!isOver) {
+      const asking =
+        n % 2 === 0 ? pool.rows(sql.unsafe`select ${n}::int as n`) : pool.transaction((db) => db.rows(sql.unsafe`select ${n}::int as n`))
+      const found = await asking.catch(() => null)
+      if (found === null) counts.failed += 1
+      else if ((found as { n: number }[])[0]?.n === n) counts.answered += 1
+      else counts.wrong += 1
+      await delay(between(0, 30))
+    }
+  }
+  const asking = Promise.all(Array.from({ length: 14 }, (_, n) => ask(n)))
+  const { stop, start, hang, thaw, cut, freeze } = postgres
+  for (const end = Date.now() + 2_000; Date.now() < end; await delay(between(0, 150))) pick([stop, start, hang, thaw, cut, freeze])()
+  // What is frozen stays so: only new connections are answered.
+  start()
+  postgres.freezeNew(false)
+  isOver = true
+  await asking
+  t.comment(counts)
+  t.equal(counts.wrong, 0, 'each has its own answer')
+  await until('an answer, over new connections', () => pool.rows(sql.unsafe`select 1 as n`).catch(() => null))
+  await pool.close()
 })

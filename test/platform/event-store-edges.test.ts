@@ -24,6 +24,7 @@ import { type AppendFault, checkpointAt, type MisbehavingNode, misbehavingNode }
 import { type MisbehavingProxy, misbehavingProxy } from '../support/misbehaving-proxy.ts'
 import { until } from '../support/processes.ts'
 import { recordingLog } from '../support/recording-log.ts'
+import { createRandom } from '../support/soak/random.ts'
 
 const silent = createLogger('silent', 'test')
 const fresh = (category = 'thing') => `${category}-${randomUUID()}`
@@ -391,7 +392,7 @@ t.test(
   async (t) => {
     const seed = Number(process.env['SEED'] ?? randomInt(2 ** 31))
     t.comment(`SEED=${seed}`)
-    const random = seeded(seed)
+    const { next: random, pick } = createRandom(seed)
     const { direct, open, node, proxy } = await setUp(t)
     const stores = [open(), open(), open()]
     const streams = Array.from({ length: 4 }, () => fresh())
@@ -401,7 +402,7 @@ t.test(
 
     const client = async (store: EventStore) => {
       while (!isOver) {
-        const stream = streams[Math.floor(random() * streams.length)]!
+        const stream = pick(streams)
         const there = await store.readStream(stream).catch(() => null)
         if (!there) continue
         const revision = there.length - 1
@@ -423,7 +424,7 @@ t.test(
     const clients = stores.flatMap((store) => [client(store), client(store)])
     const aWhile = () => new Promise((resolve) => setTimeout(resolve, random() * 100))
     for (const end = Date.now() + 4_000; Date.now() < end; await aWhile()) {
-      faults[Math.floor(random() * faults.length)]!()
+      pick(faults)()
       await aWhile()
       if (random() < 0.3) continue
       proxy.refuse(false)
@@ -466,14 +467,3 @@ t.test(
     await follower.stop()
   },
 )
-
-/** Mulberry32: numbers from 0 to 1, the same for the same seed. */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}

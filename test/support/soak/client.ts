@@ -6,6 +6,7 @@ import type { Random } from './random.ts'
 
 /** For how long a client waits for an answer before it asks again, maybe somebody else. */
 const PATIENCE_MS = 15_000
+const SHUNNED_MS = 10_000
 
 export type Asked = { method: string; path: string; body?: unknown; headers?: Readonly<Record<string, string>> }
 
@@ -23,6 +24,13 @@ export type Client = {
 
 export function createClient(apis: readonly string[], random: Random, faults: Faults): Client {
   const tries: Record<string, number> = {}
+  /** Who did not answer in time is left alone for a while, as a load balancer would, if there is another. */
+  const shunnedUntil = apis.map(() => 0)
+  const choose = () => {
+    const all = apis.map((_, api) => api)
+    const sound = all.filter((api) => shunnedUntil[api]! < performance.now())
+    return random.pick(sound.length > 0 ? sound : all)
+  }
 
   const ask: Client['ask'] = async (api, { method, path, body, headers = {} }) => {
     const came = (what: string | number) => {
@@ -47,7 +55,9 @@ export function createClient(apis: readonly string[], random: Random, faults: Fa
       if (answer.status >= 500 && answer.status !== 503) faults.add(`an answer ${answer.status}`, `${method} ${path}: ${text}`)
       return answer
     } catch (error) {
-      came((error as Error).name === 'TimeoutError' ? 'no answer in time' : 'no answer')
+      const isLate = (error as Error).name === 'TimeoutError'
+      came(isLate ? 'no answer in time' : 'no answer')
+      if (isLate) shunnedUntil[api] = performance.now() + SHUNNED_MS
       throw error
     }
   }
@@ -57,7 +67,7 @@ export function createClient(apis: readonly string[], random: Random, faults: Fa
     tries,
     async settle(asked, signal, isAnswer = () => true) {
       for (let attempt = 1; ; attempt += 1) {
-        const answer = await ask(Math.floor(random.next() * apis.length), asked).catch(() => null)
+        const answer = await ask(choose(), asked).catch(() => null)
         if (answer && answer.status < 500 && isAnswer(answer)) return { answer, tries: attempt }
         const seconds = Number(answer?.headers.get('retry-after') ?? 0)
         const pauseMs = Math.min(Math.max(seconds * 1000, 100 * 2 ** Math.min(attempt, 4)), 3_000)

@@ -63,9 +63,11 @@ export function createContested({ entries, number, address, input, free, fresh, 
         },
       ]
     },
-    // Of two who want one address at the same time just one gets it.
+    // Of two who want one address at the same time just one gets it. Until both are answered, nothing else is done to it: it might let the address go.
     race(): Command[] {
       const race = { address: address(), won: 0, lost: 0 }
+      const winners: Entry[] = []
+      let answered = 0
       races.push(race)
       return ['one', 'two'].map((which): Command => {
         const body = { name: `Race ${number()} ${which}`, methods: [{ type: 'email', value: race.address }] }
@@ -75,10 +77,18 @@ export function createContested({ entries, number, address, input, free, fresh, 
           refusals: ['address-taken'],
           succeeded(answer) {
             race.won += 1
-            return command.succeeded(answer)
+            const types = command.succeeded(answer)
+            const winner = entries.at(-1)!
+            winner.busy = true
+            winners.push(winner)
+            return types
           },
           refused() {
             race.lost += 1
+          },
+          done() {
+            answered += 1
+            if (answered === 2) for (const winner of winners) winner.busy = false
           },
         }
       })

@@ -51,7 +51,7 @@ export function projectionRoutes(
     return found
   }
   const one = async (name: string): Promise<ProjectionStatus> =>
-    (await status()).find((projection) => projection.name === declared(name).name)!
+    (await status(true)).find((projection) => projection.name === declared(name).name)!
 
   app.get('/v1/admin/projections', {
     schema: {

@@ -1,6 +1,4 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { runner } from 'node-pg-migrate'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { type QuerySqlToken, sql } from 'slonik'
@@ -64,18 +62,18 @@ const run = (send: Send): Database => ({
   },
 })
 
-const CONNECT_MS = 3_000
-const CLOSE_MS = 2_000
+export const CONNECT_MS = 3_000
+export const CLOSE_MS = 2_000
 /** For whoever answers requests: a statement that takes longer is given up. */
 export const ANSWER_MS = 8_000
 /** For all others. Building tables anew has long ones; this is only so that nothing waits without a bound. */
-const LONGEST_MS = 30 * 60_000
+export const LONGEST_MS = 30 * 60_000
 
 /** A statement that takes longer is asked after, over another connection, so often; what is found out holds if no answer comes for a while after. */
 const LOOK_MS = 5_000
 const LINGER_MS = 1_000
 
-const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: 5_000 }
+export const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: 5_000 }
 
 /** pg's own bound: the statement may still be running, and its connection must not be used again. */
 const isUnanswered = (error: unknown): boolean => (error as Error | null)?.message === 'Query read timeout'
@@ -214,19 +212,4 @@ export function openPool(url: string, log: Logger, connections = 10, statementMs
       await pool.end().finally(() => clearTimeout(late))
     },
   }
-}
-
-/** Brings the private tables (vault, checkpoints) up to date. Safe to call from many processes at once: the others wait. */
-export async function migrate(url: string, log: Logger): Promise<void> {
-  await runner({
-    databaseUrl: url,
-    dir: fileURLToPath(new URL('migrations', import.meta.url)),
-    ignorePattern: String.raw`\..*`,
-    migrationsSchema: 'smartcrm',
-    createMigrationsSchema: true,
-    migrationsTable: 'migrations',
-    direction: 'up',
-    advisoryLockMode: 'wait',
-    logger: { debug: () => {}, info: (text) => log.debug(text), warn: (text) => log.warn(text), error: (text) => log.error(text) },
-  })
 }

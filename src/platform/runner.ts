@@ -8,6 +8,7 @@ import { Refused, Unavailable } from './refusal.ts'
 import { withSpan } from './tracing.ts'
 import { uuidv5 } from './uuid.ts'
 import type { SubjectKey } from './vault.ts'
+import { within } from './within.ts'
 
 /** Who asks, and what makes a repeat of it recognisable. */
 export type Request = {
@@ -60,6 +61,8 @@ export type Runner = {
 }
 
 const TRIES = 3
+/** The whole of a command, however many steps it takes; each of them has a bound of its own, below this. */
+const COMMAND_MS = 10_000
 
 /** Runs commands: folds the stream, decides, appends at the folded revision, and on a conflict decides again. */
 export function createRunner(
@@ -131,19 +134,27 @@ export function createRunner(
       const id = params['id'] ?? command.idOf?.(body as never, known) ?? newId(0)
       // A made-up id of a fresh command names a stream that cannot be there yet.
       let assumeNew = request.assumeNew === true || (request.fresh === true && id === newId(0))
-      for (let attempts = 1; ; attempts += 1) {
-        try {
-          const outcome = await withSpan(`decide ${command.operationId}`, {}, () =>
-            attempt(command, body, { ...known, id, now: now().toISOString() }, request, assumeNew),
-          )
-          return outcome.position ? outcome : { ...outcome, position: await store.end() }
-        } catch (error) {
-          if (!(error instanceof WrongExpectedRevision)) throw error
-          if (attempts === TRIES) throw new Unavailable('Others keep changing this.', { cause: error, retryAfterSeconds: 1 })
-          assumeNew = false
-          await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 2 ** attempts))
+      const tried = async () => {
+        for (let attempts = 1; ; attempts += 1) {
+          try {
+            const outcome = await withSpan(`decide ${command.operationId}`, {}, () =>
+              attempt(command, body, { ...known, id, now: now().toISOString() }, request, assumeNew),
+            )
+            return outcome.position ? outcome : { ...outcome, position: await store.end() }
+          } catch (error) {
+            if (!(error instanceof WrongExpectedRevision)) throw error
+            if (attempts === TRIES) throw new Unavailable('Others keep changing this.', { cause: error, retryAfterSeconds: 1 })
+            assumeNew = false
+            await new Promise((resolve) => setTimeout(resolve, Math.random() * 20 * 2 ** attempts))
+          }
         }
       }
+      // It may still be carried out: the same key asked for again finds out.
+      return within(
+        COMMAND_MS,
+        tried(),
+        () => new Unavailable('The command was not carried out in its time, or it is not known whether it was.'),
+      )
     },
   }
 }

@@ -4,8 +4,9 @@
  */
 import { writeFile } from 'node:fs/promises'
 import { projections } from '../../projections/index.ts'
-import { migrate, openPool } from '../../src/platform/database.ts'
+import { openPool } from '../../src/platform/database.ts'
 import { createLogger } from '../../src/platform/log.ts'
+import { migrate } from '../../src/platform/migrate.ts'
 import { fillTables } from '../projections/many-rows.ts'
 import { cursorOf, explained, mostRows, planCases, timed } from '../projections/plan-cases.ts'
 import { liveTables } from '../support/projections.ts'

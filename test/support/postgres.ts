@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import pg from 'pg'
 import t from 'tap'
-import { migrate } from '../../src/platform/database.ts'
 import { createLogger } from '../../src/platform/log.ts'
+import { migrate } from '../../src/platform/migrate.ts'
 import { startThrowAwayPostgres } from './throw-away-postgres.ts'
 
 /** As much of tap's `t` as is needed. */

@@ -4,6 +4,7 @@ import { type EventStore, HEARTBEAT_STREAM } from '../event-store.ts'
 import { comparePositions, formatPosition, type Position, START } from '../position.ts'
 import { REACTORS } from '../reactor.ts'
 import { sharedAnswer } from '../shared-answer.ts'
+import { within } from '../within.ts'
 import type { ProjectionRow } from './states.ts'
 
 /** How far something that follows the log has come, by Postgres and by the log, whatever process works at it. */
@@ -70,7 +71,7 @@ export function createProgress(pool: Pool, log: Log): (isChanged?: boolean) => P
 
   return sharedAnswer(async () => {
     const rows = await readPositions(pool)
-    const told = await within(LOG_MS, ask(rows)).catch(
+    const told = await within(LOG_MS, ask(rows), () => new Error(`The event store does not answer within ${LOG_MS / 1_000} s.`)).catch(
       ({ message }: Error): Told => ({ oldest: null, heartbeat: null, end: null, fault: message }),
     )
     const reactors = rows.find(({ checkpoint }) => checkpoint === REACTORS)
@@ -173,11 +174,4 @@ function createOldest(log: Log): (positions: readonly Position[]) => Promise<Rea
     known = new Map(found)
     return new Map(found.map(([position, { at }]) => [position, at]))
   }
-}
-
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error(`The event store does not answer within ${ms / 1_000} s.`)), ms)
-  work.catch(() => {})
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
 }

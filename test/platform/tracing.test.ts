@@ -174,5 +174,5 @@ t.test('a request’s trace goes over its events to the tables and jobs that fol
   const roles = [api, ...others]
   for (const { child } of roles) child.kill('SIGTERM')
   t.same(await Promise.all(roles.map(({ ended }) => ended)), [0, 0, 0])
-  t.notMatch(collector.texts.join('\n'), /Ada|Lovelace|Grace|Hopper|example\.com|a-key-for/i, 'no span says anything of anybody')
+  t.notMatch(collector.texts.join('\n'), /\b(Ada|Grace)\b|Lovelace|Hopper|example\.com|a-key-for/i, 'no span says anything of anybody')
 })

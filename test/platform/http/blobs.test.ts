@@ -215,6 +215,7 @@ t.test('names of files come through as they are, and do no harm', async (t) => {
     'x\r\nset-cookie: a=b': 'attachment; filename="x__set-cookie_ a=b"',
     'invoice\u202efdp.exe': 'attachment; filename="invoicefdp.exe"',
     '...': 'attachment; filename="file"',
+    '\u{1e000}': `attachment; filename="file"; filename*=UTF-8''%F0%9E%80%80`,
     '': 'attachment; filename="file"',
   }
   for (const [name, expected] of Object.entries(names)) t.equal(attachmentDisposition(name), expected, JSON.stringify(name))

@@ -285,9 +285,10 @@ t.test('any history, in any batches, once or again, with a crash after any state
         const reads = new Map<string, object[]>()
         await live({ crash, reads })
         if (!crash.again || comparePositions(before, (await checkpoint()).position) === 0) continue
-        met.again += 1
         const error = await live({ reads, isStale: true }).catch((error) => error)
-        if (!(error instanceof Fenced)) throw new Error(`what was committed came again, and it ended with ${error}`)
+        if (error instanceof Fenced) met.again += 1
+        // What means nothing to the tables is held back for a moment, and this one may be ended before it would move the position over it.
+        else if (error !== undefined) throw new Error(`what was committed came again, and it ended with ${error}`)
       }
       if (!(await isDone())) await live({ reads: new Map() })
 

@@ -3,6 +3,7 @@ import type { BadBlob, BlobsReport } from '../blob-care.ts'
 import type { Config } from '../config.ts'
 import { Fault } from '../platform/fault.ts'
 import type { Services } from '../services.ts'
+import { type Outcome, tell } from './tell.ts'
 
 type Told = { line: string; data: object; bad?: readonly BadBlob[] }
 
@@ -20,7 +21,7 @@ export function blobCommands(program: Command, config: () => Config): void {
       .option('--json', 'print the outcome as JSON, and nothing else')
       .exitOverride(asExitCode)
       .action(async ({ json = false }: { json?: boolean }) => {
-        process.exitCode = await tell(json, () => withServices(config(), carryOut))
+        process.exitCode = await tell(json, EXIT.wrongCall, async () => outcomeOf(await withServices(config(), carryOut)))
       })
   add('verify', 'read every blob that is referred to, and name each that is missing or damaged', verify)
   add('sweep', 'remove what neither a mail nor an import refers to, when it is a day old; the worker does it once a day', sweep)
@@ -42,21 +43,9 @@ async function sweep(services: Services): Promise<Told> {
   return { line: `Of ${count(seen)}, ${referenced} are referred to, ${young} are too young, ${removed} were removed.`, data: report }
 }
 
-/** Carries out and prints; gives the exit code. */
-async function tell(json: boolean, carryOut: () => Promise<Told>): Promise<number> {
-  const { Unavailable } = await import('../platform/refusal.ts')
-  try {
-    const { line, data, bad = [] } = await carryOut()
-    const lines = bad.map(({ keyId, sha256, of, what }) => `${of}: the blob ${sha256} of key ${keyId}: ${what}`)
-    console.log(json ? JSON.stringify({ ...data, bad }, null, 2) : [...lines, line].join('\n'))
-    return bad.length > 0 ? EXIT.damaged : EXIT.done
-  } catch (error) {
-    const isTold = error instanceof Fault || error instanceof Unavailable
-    if (!isTold) throw error
-    if (json) console.log(JSON.stringify({ error: error.message }, null, 2))
-    else console.error(error.message)
-    return EXIT.wrongCall
-  }
+function outcomeOf({ line, data, bad = [] }: Told): Outcome {
+  const lines = bad.map(({ keyId, sha256, of, what }) => `${of}: the blob ${sha256} of key ${keyId}: ${what}`)
+  return { text: [...lines, line].join('\n'), data: { ...data, bad }, code: bad.length > 0 ? EXIT.damaged : EXIT.done }
 }
 
 async function withServices<T>(config: Config, work: (services: Services) => Promise<T>): Promise<T> {

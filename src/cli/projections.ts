@@ -3,8 +3,8 @@ import { MultiBar, type SingleBar } from 'cli-progress'
 import type { Command, CommanderError } from 'commander'
 import type { ParkedEvent, ProjectionStatus, Replayed } from '../../schema/projection.ts'
 import type { Config } from '../config.ts'
-import { Fault } from '../platform/fault.ts'
 import { call, type Request, type Service, ServiceError } from './service.ts'
+import { tell } from './tell.ts'
 
 /** Exit codes: done; a projection halted, or something stays parked; the call was wrong or could not be carried out. */
 const EXIT = { done: 0, left: 1, wrongCall: 2 }
@@ -28,7 +28,10 @@ export function projectionCommands(program: Command, config: () => Config): void
       .action(async (...args: unknown[]) => {
         const options = args.at(-2) as Options
         const names = args.slice(0, -2).flat() as string[]
-        process.exitCode = await run(options, () => carryOut(asker(config), names, options))
+        process.exitCode = await tell(options.json ?? false, EXIT.wrongCall, async () => ({
+          code: EXIT.done,
+          ...(await carryOut(asker(config), names, options)),
+        }))
       })
 
   group.action(async () => {
@@ -86,19 +89,6 @@ function asker(config: () => Config): Asking {
   if (!apiKey) throw new ServiceError(`Set SMARTCRM_KEY to an API key of the service at ${serviceUrl}.`, true)
   const service: Service = { url: serviceUrl, key: apiKey, patienceSeconds: PATIENCE_SECONDS }
   return async <T>(method: Request['method'], path: string, body?: unknown) => (await call(service, { method, path, body })).body as T
-}
-
-async function run({ json = false }: Options, carryOut: () => Promise<Told>): Promise<number> {
-  try {
-    const { text, data, code = EXIT.done } = await carryOut()
-    console.log(json ? JSON.stringify(data, null, 2) : text)
-    return code
-  } catch (error) {
-    if (!(error instanceof Fault)) throw error
-    if (json) console.log(JSON.stringify({ error: error.message }, null, 2))
-    else console.error(error.message)
-    return EXIT.wrongCall
-  }
 }
 
 /** Shows a bar a projection on a terminal, until none is being built any more. */

@@ -2,6 +2,7 @@ import type { Command, CommanderError } from 'commander'
 import type { Config } from '../config.ts'
 import { Fault } from '../platform/fault.ts'
 import type { Rotated } from '../platform/vault-rotation.ts'
+import { type Outcome, tell } from './tell.ts'
 
 /** Exit codes: done; the old master key still opens the vault; the call was wrong or cannot be carried out now. */
 const EXIT = { done: 0, unfinished: 1, wrongCall: 2 }
@@ -16,7 +17,7 @@ export function vaultCommands(program: Command, config: () => Config): void {
     .option('--json', 'print the outcome as JSON, and nothing else')
     .exitOverride(asExitCode)
     .action(async ({ json = false }: { json?: boolean }) => {
-      process.exitCode = await tell(json, () => rotate(config()))
+      process.exitCode = await tell(json, EXIT.wrongCall, async () => outcomeOf(await rotate(config())))
     })
 }
 
@@ -51,18 +52,8 @@ async function rotate(config: Config): Promise<Rotated & { line: string }> {
   }
 }
 
-/** Carries out and prints; gives the exit code. */
-async function tell(json: boolean, carryOut: () => Promise<Rotated & { line: string }>): Promise<number> {
-  const { Unavailable } = await import('../platform/refusal.ts')
-  try {
-    const { line, ...data } = await carryOut()
-    console.log(json ? JSON.stringify(data, null, 2) : line)
-    return data.retired ? EXIT.done : EXIT.unfinished
-  } catch (error) {
-    const isTold = error instanceof Fault || error instanceof Unavailable
-    if (!isTold) throw error
-    if (json) console.log(JSON.stringify({ error: error.message }, null, 2))
-    else console.error(error.message)
-    return EXIT.wrongCall
-  }
-}
+const outcomeOf = ({ line, ...data }: Rotated & { line: string }): Outcome => ({
+  text: line,
+  data,
+  code: data.retired ? EXIT.done : EXIT.unfinished,
+})

@@ -3,15 +3,27 @@ import { contactEvents } from './contact-events.ts'
 import { emailEvents } from './email-events.ts'
 import { heartbeatEvents } from './heartbeat-events.ts'
 import { importEvents } from './import-events.ts'
+import { mailboxEvents } from './mailbox-events.ts'
+import { syncEvents } from './sync-events.ts'
 
 /** Every event there is, by category. A test keeps this list complete. */
 export const eventsByCategory = {
   contact: contactEvents,
   email: emailEvents,
   import: importEvents,
+  mailbox: mailboxEvents,
+  sync: syncEvents,
   claim: claimEvents,
   heartbeat: heartbeatEvents,
 }
 
 /** Every event there is, by its type. */
-export const allEvents = { ...contactEvents, ...emailEvents, ...importEvents, ...claimEvents, ...heartbeatEvents }
+export const allEvents = {
+  ...contactEvents,
+  ...emailEvents,
+  ...importEvents,
+  ...mailboxEvents,
+  ...syncEvents,
+  ...claimEvents,
+  ...heartbeatEvents,
+}

@@ -6,15 +6,13 @@ import {
   EventStoreDBClient,
   eventTypeFilter,
   excludeSystemEvents,
-  type JSONType,
-  jsonEvent,
-  NO_STREAM,
   type RecordedEvent as ServerEvent,
   START,
   streamNameFilter,
 } from '@eventstore/db-client'
 import type { Logger } from 'pino'
 import { heartbeatEvents } from '../../schema/heartbeat-events.ts'
+import { type AppendCall, createAppendCall } from './append-call.ts'
 import type { EncodedEvent } from './codec.ts'
 import type { StoredEvent } from './event.ts'
 import { comparePositions, type Position } from './position.ts'
@@ -117,6 +115,7 @@ type Options = {
 export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TRY_MS }: Options = {}): EventStore {
   let opened = 0
   let client = openClient(url, opened)
+  let appends: AppendCall = createAppendCall(client)
   let closed = false
   const waiting = new Set<(error: Error) => void>()
   const resubscriptions: Resubscriptions = { ended: 0, failed: 0, silent: 0, tooSlow: 0, wentBack: 0 }
@@ -142,7 +141,9 @@ export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TR
   const replace = (used: EventStoreDBClient) => {
     if (used !== client || closed) return
     opened += 1
+    appends.retire(TIMEOUT_MS)
     client = openClient(url, opened)
+    appends = createAppendCall(client)
     closeChannel(used)
   }
 
@@ -210,16 +211,8 @@ export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TR
   const deadline = TIMEOUT_MS
   const readStream = (stream: string) => call('read', (client) => read(client.readStream(stream, { deadline })))
 
-  const appendOnce = async (stream: string, expectedRevision: number, events: readonly EncodedEvent[], ms: number) => {
-    const messages = events.map(({ id, type, data, metadata }) => jsonEvent({ id, type, data: data as JSONType, metadata }))
-    const revision = expectedRevision === -1 ? NO_STREAM : BigInt(expectedRevision)
-    const { success, position } = await ask(ms, (client) =>
-      client.appendToStream(stream, messages, { expectedRevision: revision, deadline: ms }),
-    )
-    // Told so where the address says `throwOnAppendFailure=false`; the revision that comes with it is wrong.
-    if (!success) throw new WrongExpectedRevision(stream, expectedRevision)
-    return position ?? null
-  }
+  const appendOnce = (stream: string, expectedRevision: number, events: readonly EncodedEvent[], ms: number) =>
+    ask(ms, () => appends.append(stream, expectedRevision, events, ms))
 
   /** Whether these very events are what comes after the revision. @returns the position of the last one; undefined: others are there, or none */
   const positionOf = async (stream: string, expectedRevision: number, events: readonly EncodedEvent[], endsAt: number) => {
@@ -265,7 +258,7 @@ export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TR
           return await appendOnce(stream, expectedRevision, events, isSlow ? left : Math.min(tryMs, left))
         } catch (error) {
           const type = typeOf(error)
-          if (error instanceof WrongExpectedRevision || type === ErrorType.WRONG_EXPECTED_VERSION) {
+          if (type === ErrorType.WRONG_EXPECTED_VERSION) {
             const isFirstTry = failure === undefined
             const position = isFirstTry ? undefined : await positionOf(stream, expectedRevision, events, endsAt).catch(() => null)
             if (position) return position
@@ -333,14 +326,11 @@ export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TR
   }
 }
 
-/**
- * Batch appends are not for us: a cut connection rejects promises that nobody holds, and an answer to a forgotten one throws in an event handler
- * (either ends the process), and they have no deadline. Single ones have none of this and are as fast.
- * Connections are shared by all clients with the same settings, so that a new client would be given the broken one: hence a setting that differs.
- */
+/** Connections are shared by all clients with the same settings, so that a new client would be given the broken one: hence a setting that differs. */
 function openClient(url: string, number: number): EventStoreDBClient {
   const keepAliveTimeout = `keepAliveTimeout=${10_000 + (number % 1_000)}`
   const client = EventStoreDBClient.connectionString(`${url}${url.includes('?') ? '&' : '?'}${keepAliveTimeout}`)
+  // What it appends by itself (metadata of a stream) is not to go over its own batch append: see append-call.ts.
   return Object.assign(client, { supports: async () => false })
 }
 

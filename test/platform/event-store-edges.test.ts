@@ -8,6 +8,7 @@ import t, { type Test } from 'tap'
 import { startEventStore } from '../../src/eventstore/server.ts'
 import type { EncodedEvent } from '../../src/platform/codec.ts'
 import {
+  AppendTooLarge,
   type EventFilter,
   type EventStore,
   HEARTBEAT_STREAM,
@@ -124,6 +125,18 @@ const survives = (fault: AppendFault) => async (t: Test, setting: Setting) => {
   t.ok(node.counts.appends >= appends + 2, 'it was tried again')
 }
 
+/** An append goes well at once, and so do those after it over the same call. */
+const takesAtOnce = (fault: AppendFault) => async (t: Test, setting: Setting) => {
+  const { store, direct, node } = setting
+  const stream = fresh()
+  const { appends } = node.counts
+  node.appendFaults.push(fault)
+  await store.append(stream, -1, [event(1)])
+  await store.append(stream, 0, [event(2)])
+  t.equal(node.counts.appends, appends + 2, 'neither was tried again')
+  t.equal((await direct.readStream(stream)).length, 2)
+}
+
 /** A subscription goes on as if nothing had been when the server does this to it after the third event. */
 const resumes = (misbehaves: 'ends' | 'is too slow', reason: 'ended' | 'tooSlow') => async (t: Test, setting: Setting) => {
   const { open, direct, node } = setting
@@ -218,6 +231,21 @@ const edges: Record<string, (t: Test, setting: Setting) => Promise<void>> = {
   'an append can stay pending for ever: a clean end of the stream': survives('ends'),
   'an append can stay pending for ever: a clean end after the events were taken': survives('takes and ends'),
   'a server dies in the middle of an append, after it took the events': survives('takes and dies'),
+
+  'a server may write the id of an append in either of two forms': takesAtOnce('takes and says so in the other form'),
+  'an answer to an append that nobody waits for': takesAtOnce('takes and says so twice'),
+
+  'a conflict is told from all else, and what is too large': async (t, { store, direct, node }) => {
+    const stream = fresh()
+    await store.append(stream, -1, [event(1), event(2)])
+    const { appends } = node.counts
+    await t.rejects(store.append(stream, -1, [event(3)]), WrongExpectedRevision)
+    await t.rejects(store.append(stream, 0, [event(3)]), WrongExpectedRevision)
+    await t.rejects(store.append(stream, 7, [event(3)]), WrongExpectedRevision)
+    await t.rejects(store.append(stream, 1, [event('x'.repeat(2 ** 20))]), AppendTooLarge)
+    t.equal(node.counts.appends, appends + 4, 'none was tried again')
+    t.equal((await direct.readStream(stream)).length, 2)
+  },
 
   'an append ignores its deadline; the outcome is then unknown': async (t, { store, direct, node, proxy }) => {
     node.appendFaults.push('hangs', 'takes and hangs', 'hangs', 'hangs')

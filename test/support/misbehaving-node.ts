@@ -1,15 +1,24 @@
+import sharedMessages from '@eventstore/db-client/generated/shared_pb.js'
 import streamServices from '@eventstore/db-client/generated/streams_grpc_pb.js'
 import streamMessages from '@eventstore/db-client/generated/streams_pb.js'
 import { Client, credentials, Metadata, Server, ServerCredentials, type ServerDuplexStream, status } from '@grpc/grpc-js'
 
 const { StreamsService } = streamServices
-const { ReadResp } = streamMessages
+const { BatchAppendReq, BatchAppendResp, ReadResp } = streamMessages
 
 type Teardown = { teardown(clear: () => unknown): void }
 export type ReadAnswer = InstanceType<typeof ReadResp>
 
 /** What becomes of an append. What is taken is in the log; whatever comes after that, the client is not told so. */
-export type AppendFault = 'hangs' | 'ends' | 'takes and hangs' | 'takes and ends' | 'takes and dies' | { leader: number }
+export type AppendFault =
+  | 'hangs'
+  | 'ends'
+  | 'takes and hangs'
+  | 'takes and ends'
+  | 'takes and dies'
+  | 'takes and says so twice'
+  | 'takes and says so in the other form'
+  | { leader: number }
 
 /** An event store that does to its clients what servers have done: a gRPC server before the embedded node, which does the real work. */
 export type MisbehavingNode = {
@@ -24,7 +33,7 @@ export type MisbehavingNode = {
 
 type Bytes = ServerDuplexStream<Buffer, Buffer>
 
-/** Both as streams of bytes in both directions, so that an append can be ended without an answer. */
+/** Both as streams of bytes in both directions, which are passed on as they are. */
 const asBytes = (path: string) => ({
   path,
   requestStream: true,
@@ -34,7 +43,7 @@ const asBytes = (path: string) => ({
   responseSerialize: (bytes: Buffer) => bytes,
   responseDeserialize: (bytes: Buffer) => bytes,
 })
-const methods = { append: asBytes(StreamsService.append.path), read: asBytes(StreamsService.read.path) }
+const methods = { batchAppend: asBytes(StreamsService.batchAppend.path), read: asBytes(StreamsService.read.path) }
 
 /** @param die ends its connections without a word, for a fault that asks for it */
 export async function misbehavingNode(t: Teardown, target: { port: number }, die: () => void): Promise<MisbehavingNode> {
@@ -61,25 +70,44 @@ export async function misbehavingNode(t: Teardown, target: { port: number }, die
     call.emit('error', { code, details, metadata })
   }
 
-  const append = async (call: Bytes) => {
-    node.counts.appends += 1
-    const fault = node.appendFaults.shift()
-    if (typeof fault === 'object') {
-      const leader = { 'leader-endpoint-host': '127.0.0.1', 'leader-endpoint-port': String(fault.leader) }
-      return fail(call, status.NOT_FOUND, 'Leader info available', { exception: 'not-leader', ...leader })
-    }
-    if (fault === 'hangs') return
-    if (fault === 'ends') return call.end()
-    const passed = pass(methods.append.path, call)
-    const answers: Buffer[] = []
-    passed.on('data', (bytes: Buffer) => answers.push(bytes))
-    passed.on('status', ({ code, details, metadata }) => {
+  const batchAppend = (call: Bytes) => {
+    // What comes after the answer to an append is known by its correlation id.
+    const faults = new Map<string, AppendFault | undefined>()
+    const passed = onward.makeBidiStreamRequest(
+      methods.batchAppend.path,
+      (bytes: Buffer) => bytes,
+      (bytes: Buffer) => bytes,
+      new Metadata(),
+      {},
+    )
+    passed.on('error', () => {})
+    call.on('error', () => passed.cancel()).on('cancelled', () => passed.cancel())
+    call.on('end', () => passed.end())
+    call.on('data', (bytes: Buffer) => {
+      node.counts.appends += 1
+      const fault = node.appendFaults.shift()
+      if (typeof fault === 'object') {
+        const leader = { 'leader-endpoint-host': '127.0.0.1', 'leader-endpoint-port': String(fault.leader) }
+        return fail(call, status.NOT_FOUND, 'Leader info available', { exception: 'not-leader', ...leader })
+      }
+      if (fault === 'hangs') return
+      if (fault === 'ends') return call.end()
+      faults.set(BatchAppendReq.deserializeBinary(bytes).getCorrelationId()!.getString(), fault)
+      passed.write(bytes)
+    })
+    passed.on('data', (bytes: Buffer) => {
+      const answer = BatchAppendResp.deserializeBinary(bytes)
+      const fault = faults.get(answer.getCorrelationId()!.getString())
       if (fault === 'takes and hangs') return
       if (fault === 'takes and ends') return call.end()
       if (fault === 'takes and dies') return die()
-      if (code !== status.OK) return call.emit('error', { code, details, metadata })
-      for (const answer of answers) call.write(answer)
-      call.end()
+      if (fault === 'takes and says so in the other form') return call.write(inOtherForm(answer))
+      call.write(bytes)
+      if (fault === 'takes and says so twice') call.write(bytes)
+    })
+    passed.on('status', ({ code, details, metadata }) => {
+      if (code !== status.OK) call.emit('error', { code, details, metadata })
+      else call.end()
     })
   }
 
@@ -106,7 +134,7 @@ export async function misbehavingNode(t: Teardown, target: { port: number }, die
     })
   }
 
-  server.addService(methods, { append, read })
+  server.addService(methods, { batchAppend, read })
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port))),
   )
@@ -116,6 +144,18 @@ export async function misbehavingNode(t: Teardown, target: { port: number }, die
   })
   const node: MisbehavingNode = { port, appendFaults: [], onRead: (answer) => [answer], counts: { appends: 0, reads: 0 } }
   return node
+}
+
+/** The id of an answer in two numbers, as servers may write it. */
+function inOtherForm(answer: InstanceType<typeof BatchAppendResp>): Buffer {
+  const id = answer.getCorrelationId()!
+  const hex = id.getString().replaceAll('-', '')
+  const half = (from: number) => String(BigInt.asIntN(64, BigInt(`0x${hex.slice(from, from + 16)}`)))
+  const structured = new sharedMessages.UUID.Structured()
+  structured.setMostSignificantBits(half(0))
+  structured.setLeastSignificantBits(half(16))
+  id.setStructured(structured)
+  return Buffer.from(answer.serializeBinary())
 }
 
 /** What a server sends between the events of a filtered subscription. */

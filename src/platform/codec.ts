@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { FormatRegistry } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import canonicalize from 'canonicalize'
@@ -70,7 +70,7 @@ export function hashOf(
 ): string {
   const { stream, revision, id, type, data } = event
   const text = canonicalize({ type, version: metadata.v, stream, revision, id, data, metadata })
-  return createHash('sha256').update(text!).digest('hex')
+  return hash('sha256', text!, 'hex')
 }
 
 // TypeBox knows no formats by itself, and lets nothing pass that has one. An instant is as `toISOString` writes it (schema/shared.ts).

@@ -55,9 +55,20 @@ const types: pg.CustomTypesConfig = {
 /** Sends one statement over a connection. */
 type Send = <Row extends object>(config: pg.QueryConfig) => Promise<pg.QueryResult<Row>>
 
+/** pg's spelling of the parameters in a statement; of those with a name, which are few and come often, it is kept. */
+const texts = new Map<string, string>()
+function textOf({ name, sql: text }: Query): string {
+  const known = name === undefined ? undefined : texts.get(text)
+  if (known !== undefined) return known
+  const written = text.replaceAll('$slonik_', '$')
+  if (name !== undefined) texts.set(text, written)
+  return written
+}
+
 const run = (send: Send): Database => ({
-  async rows<Row extends object>({ name, sql: text, values }: Query) {
-    const { rows } = await send<Row>({ ...(name && { name }), text: text.replaceAll('$slonik_', '$'), values: [...values], types })
+  async rows<Row extends object>(query: Query) {
+    const { name, values } = query
+    const { rows } = await send<Row>({ ...(name && { name }), text: textOf(query), values: [...values], types })
     return rows
   },
 })
@@ -71,6 +82,7 @@ export const LONGEST_MS = 30 * 60_000
 
 /** A statement that takes longer is asked after, over another connection, so often; what is found out holds if no answer comes for a while after. */
 const LOOK_MS = 5_000
+const LOOK_OUT_MS = 500
 const LINGER_MS = 1_000
 
 export const keepAlive = { keepAlive: true, keepAliveInitialDelayMillis: 5_000 }
@@ -141,29 +153,38 @@ export function openPool(url: string, log: Logger, connections = 10, statementMs
     }
   }
 
-  /**
-   * One statement. Where the other end of its connection is gone (a failover, a router that forgot it), no answer would ever come, and the system would
-   * notice after a quarter of an hour: so Postgres is asked whether it is at it at all.
-   */
+  /** Statements that were sent and not answered yet, and when they are asked after. */
+  const underWay = new Map<pg.ClientBase, { lookAt: number }>()
+
   const sender =
     (client: pg.ClientBase): Send =>
     async (config) => {
-      const ended = new AbortController()
-      const look = async () => {
-        if (await isWorkedOn(open.get(client)!.pid)) return
-        await delay(LINGER_MS, undefined, { signal: ended.signal })
-        log.warn('Postgres has nothing to do with a statement that was sent to it; connecting anew')
-        trustedSince = performance.now()
-        drop(client)
-      }
-      const timer = setInterval(() => look().catch(() => {}), LOOK_MS)
+      underWay.set(client, { lookAt: performance.now() + LOOK_MS })
       try {
         return await client.query(config)
       } finally {
-        clearInterval(timer)
-        ended.abort()
+        underWay.delete(client)
       }
     }
+
+  /**
+   * Where the other end of a statement's connection is gone (a failover, a router that forgot it), no answer would ever come, and the system would
+   * notice after a quarter of an hour: so Postgres is asked whether it is at it at all.
+   */
+  const look = async (client: pg.ClientBase, statement: { lookAt: number }) => {
+    statement.lookAt = performance.now() + LOOK_MS
+    if (await isWorkedOn(open.get(client)!.pid)) return
+    await delay(LINGER_MS)
+    if (underWay.get(client) !== statement) return
+    log.warn('Postgres has nothing to do with a statement that was sent to it; connecting anew')
+    trustedSince = performance.now()
+    drop(client)
+  }
+
+  // One look-out for all: a timer a statement would cost a tenth of what answering from one row does.
+  const lookOut = setInterval(() => {
+    for (const [client, statement] of underWay) if (performance.now() >= statement.lookAt) look(client, statement).catch(() => {})
+  }, LOOK_OUT_MS).unref()
 
   /** Gives a connection for as long as `work` takes; one that it calls broken is not used again. */
   const using = async <T>(work: (send: Send, isBroken: (error: Error) => void) => Promise<T>): Promise<T> => {
@@ -208,6 +229,7 @@ export function openPool(url: string, log: Logger, connections = 10, statementMs
     ping: () => using(async (send) => void (await send({ text: 'select 1' }))),
     connect,
     async close() {
+      clearInterval(lookOut)
       const late = setTimeout(() => [...open.keys()].forEach(drop), CLOSE_MS)
       await pool.end().finally(() => clearTimeout(late))
     },

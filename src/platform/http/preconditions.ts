@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { Invalid } from '../refusal.ts'
 
 /** An entity tag (RFC 9110 §8.8.3) of an answer: `"<revision>.<digest>"`, or `"<digest>"` where the answer has no revision of its own. */
 export function etagOf(text: string, revision?: number): string {
-  const digest = createHash('sha256').update(text).digest('base64url').slice(0, 22)
+  const digest = hash('sha256', text, 'base64url').slice(0, 22)
   return revision === undefined ? `"${digest}"` : `"${revision}.${digest}"`
 }
 

@@ -38,6 +38,8 @@ export const SyncOutcome = Type.Object({
   threadId: Type.Optional(Type.String()),
   /** Of an excluded one: `address`, `domain`, `label`, `own-domain`; or `draft`, `chat`, `spam`, `trash`; or `vanished`: it was gone before it could be fetched. */
   rule: Type.Optional(Type.String()),
+  /** Which address, domain or label it was that the rule names, so that it is known what comes back without it. */
+  by: Type.Optional(Type.String()),
   /** Of a failed one: for programs, and for people. */
   code: Type.Optional(Type.String()),
   reason: Type.Optional(Type.String()),

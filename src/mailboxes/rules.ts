@@ -15,15 +15,19 @@ export type People = {
 /** Why a message stays out, as it stands in its outcome (SyncOutcome in schema/sync-events.ts). */
 export type Rule = 'draft' | 'chat' | 'spam' | 'trash' | 'label' | 'address' | 'domain' | 'own-domain'
 
+/** @property by what of the rule it was: the address, domain or label that is excluded */
+export type Exclusion = { readonly rule: Rule; readonly by?: string }
+
 export const noRules: ExclusionRules = { addresses: [], domains: [], labels: [], ownDomain: false }
 
 /** Gmail's own labels of what is no mail that somebody has sent or received: https://developers.google.com/workspace/gmail/api/guides/labels */
 const never: Readonly<Record<string, Rule>> = { DRAFT: 'draft', CHAT: 'chat', SPAM: 'spam', TRASH: 'trash' }
 
 /** What keeps a message out by its labels alone, so before it is fetched where these are known. @returns null where nothing does */
-export function excludedByLabels(labels: readonly string[], rules: Pick<ExclusionRules, 'labels'>): Rule | null {
-  for (const [label, rule] of Object.entries(never)) if (labels.includes(label)) return rule
-  return labels.some((label) => rules.labels.includes(label)) ? 'label' : null
+export function excludedByLabels(labels: readonly string[], rules: Pick<ExclusionRules, 'labels'>): Exclusion | null {
+  for (const [label, rule] of Object.entries(never)) if (labels.includes(label)) return { rule }
+  const by = labels.find((label) => rules.labels.includes(label))
+  return by === undefined ? null : { rule: 'label', by }
 }
 
 /**
@@ -31,24 +35,29 @@ export function excludedByLabels(labels: readonly string[], rules: Pick<Exclusio
  * or all of them are at domains of one's own, which a provider of free mail never is. One who excludes an address wants nothing that this person sees.
  * @param own the mailbox's address and its aliases, in their normal form
  */
-export function excludedByPeople(people: People, rules: ExclusionRules, own: ReadonlySet<string>): Rule | null {
-  const others = new Set([...addressesOf(people)].filter((address) => !own.has(address)))
-  const addresses = new Set(rules.addresses)
-  const domains = new Set(rules.domains)
-  for (const address of others) if (addresses.has(address)) return 'address'
-  for (const address of others) if (isWithin(domainOf(address), domains)) return 'domain'
-  if (!rules.ownDomain) return null
-  const ownDomains = new Set([...own].map(domainOf).filter((domain) => !isFreeMail(domain)))
-  const areOurs = others.size > 0 && [...others].every((address) => isWithin(domainOf(address), ownDomains))
-  return areOurs ? 'own-domain' : null
+export function excludedByPeople(people: People, rules: ExclusionRules, own: ReadonlySet<string>): Exclusion | null {
+  return excludedByAddresses(addressesOf(people), rules, own)
 }
 
-/** The rule that keeps a message out, or null. The labels come first: they are known first. */
+/** The same of the addresses of everybody who takes part, in their normal form. */
+export function excludedByAddresses(everybody: Iterable<string>, rules: ExclusionRules, own: ReadonlySet<string>): Exclusion | null {
+  const others = [...new Set(everybody)].filter((address) => !own.has(address))
+  const address = others.find((address) => rules.addresses.includes(address))
+  if (address !== undefined) return { rule: 'address', by: address }
+  const domain = rules.domains.find((domain) => others.some((address) => isWithin(domainOf(address), new Set([domain]))))
+  if (domain !== undefined) return { rule: 'domain', by: domain }
+  if (!rules.ownDomain) return null
+  const ownDomains = new Set([...own].map(domainOf).filter((domain) => !isFreeMail(domain)))
+  const areOurs = others.length > 0 && others.every((address) => isWithin(domainOf(address), ownDomains))
+  return areOurs ? { rule: 'own-domain' } : null
+}
+
+/** What keeps a message out, or null. The labels come first: they are known first. */
 export const excludedBy = (
   { labels, people }: { labels: readonly string[]; people: People },
   rules: ExclusionRules,
   own: ReadonlySet<string>,
-): Rule | null => excludedByLabels(labels, rules) ?? excludedByPeople(people, rules, own)
+): Exclusion | null => excludedByLabels(labels, rules) ?? excludedByPeople(people, rules, own)
 
 export function addressesOf({ from, sender, replyTo, to, cc, bcc }: People): Set<string> {
   const parties = [from, sender ?? [], replyTo, to, cc, bcc].flat()

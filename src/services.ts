@@ -11,6 +11,7 @@ import { type Codec, createCodec } from './platform/codec.ts'
 import { openPool, type Pool } from './platform/database.ts'
 import { type EventStore, openEventStore } from './platform/event-store.ts'
 import { type Jobs, openJobs } from './platform/jobs-queue.ts'
+import { watchKeys } from './platform/key-watch.ts'
 import type { Logger } from './platform/log.ts'
 import { createRunner, type Guard, type Runner } from './platform/runner.ts'
 import { openVault, type Vault } from './platform/vault.ts'
@@ -45,6 +46,7 @@ export async function openServices(config: Connected, log: Logger, statementMs?:
       pool,
       masterKeySource(config, (file) => log.warn({ file }, MASTER_KEY_MADE)),
     )
+    const watch = watchKeys(pool, log, vault)
     const store = openEventStore(config.eventStoreUrl, log)
     const codec = createCodec(allEvents, vault)
     const guards: Record<string, Guard> = {}
@@ -70,6 +72,7 @@ export async function openServices(config: Connected, log: Logger, statementMs?:
         await parser.close()
         blobs.close()
         await store.close()
+        await watch.close()
         await pool.close()
       },
     }

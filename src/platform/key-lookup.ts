@@ -10,13 +10,18 @@ export type KeyLookup = {
   keys(ids: Iterable<string>): Promise<Map<string, Buffer | null>>
   /** Nobody needs to be asked for this one. */
   remember(id: string, key: Buffer): void
+  /** These were destroyed: they are held no longer, nor ever again. */
+  forget(ids: Iterable<string>): void
 }
 
 /** Looks subjects' keys up, many at once, and holds those that it has seen. It only reads. */
 export function createKeyLookup(pool: Pool, masters: MasterKeys): KeyLookup {
   const cache = new Map<string, Buffer>()
+  /** A key that was read just before it was destroyed may be remembered just after. */
+  const destroyed = new Set<string>()
 
   const remember = (id: string, key: Buffer) => {
+    if (destroyed.has(id)) return
     if (cache.size >= CACHED_KEYS) cache.delete(cache.keys().next().value!)
     cache.set(id, key)
   }
@@ -30,6 +35,13 @@ export function createKeyLookup(pool: Pool, masters: MasterKeys): KeyLookup {
 
   return {
     remember,
+    forget(ids) {
+      for (const id of ids) {
+        cache.delete(id)
+        destroyed.add(id)
+        if (destroyed.size > CACHED_KEYS) destroyed.delete(destroyed.values().next().value!)
+      }
+    },
     async keys(ids) {
       const found = new Map<string, Buffer | null>()
       const missing: string[] = []

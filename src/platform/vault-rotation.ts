@@ -42,7 +42,8 @@ export async function rotateMasterKey(pool: Pool, source: MasterKeySource, next:
   const masters = await openMasterKeys(pool, source)
   const { from, to } = (await pending(pool, masters, next)) ?? (await begin(pool, masters, source, next))
   if (!next) await source.replace?.(to, from)
-  const rewrapped = (await rewrap(pool, 'secrets', from, to)) + (await rewrap(pool, 'keys', from, to))
+  let rewrapped = 0
+  for (const what of ['secrets', 'tokens', 'keys'] as const) rewrapped += await rewrap(pool, what, from, to)
   const kept = await source.load(wrappedBy(await readMasterKeys(pool)))
   const retired = kept !== null && kept.equals(to.key)
   if (retired) await retire(pool, from)
@@ -95,6 +96,7 @@ async function begin(pool: Pool, masters: MasterKeys, source: MasterKeySource, n
 const tables = {
   keys: { table: sql.identifier(['vault', 'keys']), column: sql.identifier(['id']), type: 'uuid' },
   secrets: { table: sql.identifier(['vault', 'secrets']), column: sql.identifier(['name']), type: 'text' },
+  tokens: { table: sql.identifier(['vault', 'provider_tokens']), column: sql.identifier(['id']), type: 'uuid' },
 } as const
 
 /** In the order of the names, so that what was done is not looked at twice. A key that is destroyed meanwhile stays destroyed: its row is locked. */
@@ -134,7 +136,8 @@ async function retire(pool: Pool, { id }: MasterKey): Promise<void> {
     await lockMasterKeys(db)
     const left = await db.rows(sql.unsafe`
       select 1 from vault.keys where master_key = ${id} and wrapped is not null
-      union all select 1 from vault.secrets where master_key = ${id} limit 1`)
+      union all select 1 from vault.secrets where master_key = ${id}
+      union all select 1 from vault.provider_tokens where master_key = ${id} limit 1`)
     // Another run may have come to the same end; nothing can come to be wrapped by it again.
     if (left.length > 0) throw new Error(`Something is still wrapped by the master key ${id}.`)
     await db.rows(sql.unsafe`

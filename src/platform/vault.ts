@@ -1,21 +1,30 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { type Pool, sql } from './database.ts'
 import { createKeyLookup, type KeyLookup } from './key-lookup.ts'
+import { destroyKeys } from './key-watch.ts'
 import type { MasterKeySource } from './master-key.ts'
 import { foundMasterKeys, type MasterKeys, open, unreachable } from './master-keys.ts'
+import { createProviderTokens, type ProviderTokens } from './provider-tokens.ts'
 import { seal } from './sealing.ts'
 
 export type SubjectKey = { readonly id: string; readonly key: Buffer }
 
 /** Subject keys and the service's own secrets, wrapped by the master key, in Postgres schema `vault`. */
-export type Vault = Pick<KeyLookup, 'keys'> & {
+export type Vault = Pick<KeyLookup, 'keys' | 'forget'> & {
   /** A new subject's key: made ahead, committed before use, so that commands rarely wait for Postgres. @throws Unavailable */
   claim(): Promise<SubjectKey>
   /** A secret of the service, made at first opening. */
   secret(name: SecretName): Buffer
+  /**
+   * Destroys subjects' keys, and with them all that is sealed by these, for ever; the same again changes nothing. Every process drops those that it holds
+   * in memory, at once or, where it does not hear of it, within seconds (key-watch.ts). @returns how many there still were @throws Unavailable
+   */
+  destroy(ids: readonly string[]): Promise<number>
+  /** What lets us in at providers outside. */
+  readonly tokens: ProviderTokens
 }
 
-const secretNames = ['claims', 'requests', 'emails'] as const
+const secretNames = ['claims', 'requests', 'emails', 'mailboxes'] as const
 export type SecretName = (typeof secretNames)[number]
 
 const BLOCK = 200
@@ -26,7 +35,7 @@ const TRIES = 5
 export async function openVault(pool: Pool, source: MasterKeySource): Promise<Vault> {
   const masters = await foundMasterKeys(pool, source)
   const secrets = await loadSecrets(pool, masters)
-  const { keys, remember } = createKeyLookup(pool, masters)
+  const { keys, remember, forget } = createKeyLookup(pool, masters)
   let block: SubjectKey[] = []
   let filling: Promise<void> | undefined
 
@@ -52,6 +61,13 @@ export async function openVault(pool: Pool, source: MasterKeySource): Promise<Va
       return claimed
     },
     secret: (name) => secrets.get(name)!,
+    forget,
+    async destroy(ids) {
+      const destroyed = await destroyKeys(pool, ids).catch(unreachable)
+      forget(ids)
+      return destroyed
+    },
+    tokens: createProviderTokens(pool, masters, (insert) => wrapping(masters, insert)),
   }
 }
 

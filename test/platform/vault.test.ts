@@ -8,6 +8,7 @@ import { createContact } from '../../src/contacts/contact.ts'
 import { createApiKeys, idOf } from '../../src/platform/api-keys.ts'
 import { openPool, type Pool, sql } from '../../src/platform/database.ts'
 import { Fault } from '../../src/platform/fault.ts'
+import { watchKeys } from '../../src/platform/key-watch.ts'
 import { awsKms } from '../../src/platform/kms-aws.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { fileMasterKey, givenMasterKey, kmsMasterKey, type MasterKeySource, masterKeyOf } from '../../src/platform/master-key.ts'
@@ -103,6 +104,79 @@ t.test('keys', async (t) => {
     await Promise.all(Array.from({ length: 5 }, () => t.rejects(frail.claim(), Unavailable)))
     await own.rows(sql.unsafe`alter table vault.moved rename to keys`)
     t.ok((await frail.claim()).id)
+  })
+})
+
+t.test('destroying keys', async (t) => {
+  const { pool, another } = await freshPool(t)
+  const vault = await openVault(pool, master)
+
+  t.test('is for ever, and for all who hold them in memory', async (t) => {
+    const other = await openVault(another(), master)
+    const [{ id: gone }, { id: kept, key }] = [await vault.claim(), await vault.claim()]
+    t.ok((await other.keys([gone, kept])).get(gone))
+    const watch = watchKeys(another(), log, other)
+    t.teardown(() => watch.close())
+    t.equal(await vault.destroy([gone]), 1)
+    t.equal((await vault.keys([gone])).get(gone), null)
+    await until('the key to be forgotten', async () => (await other.keys([gone])).get(gone) === null)
+    t.same((await other.keys([kept])).get(kept), key)
+    t.equal(await vault.destroy([gone, randomUUID()]), 0, 'again it changes nothing')
+    const [row] = await pool.rows<{ wrapped: null }>(sql.unsafe`select wrapped from vault.keys where id = ${gone}`)
+    t.equal(row!.wrapped, null)
+  })
+
+  t.test('is learned by who could not hear of it', async (t) => {
+    const other = await openVault(another(), master)
+    const { id } = await vault.claim()
+    await other.keys([id])
+    await vault.destroy([id])
+    t.ok((await other.keys([id])).get(id), 'it holds it still')
+    const watch = watchKeys(another(), log, other)
+    t.teardown(() => watch.close())
+    await until('the key to be forgotten', async () => (await other.keys([id])).get(id) === null)
+  })
+
+  t.test('holds against a key that was on its way into memory', async (t) => {
+    const { id } = await vault.claim()
+    const other = await openVault(another(), master)
+    other.forget([id])
+    await other.keys([id])
+    await vault.destroy([id])
+    t.equal((await other.keys([id])).get(id), null)
+  })
+})
+
+t.test('tokens of providers', async (t) => {
+  const { pool, another } = await freshPool(t)
+  const vault = await openVault(pool, master)
+
+  t.test('lie in the database only wrapped, one an id, and are cleared', async (t) => {
+    const [id, other] = [randomUUID(), randomUUID()]
+    t.equal(await vault.tokens.get(id), null)
+    await vault.tokens.put(id, 'first')
+    await vault.tokens.put(other, 'another')
+    const [row] = await pool.rows<{ wrapped: Buffer }>(sql.unsafe`select wrapped from vault.provider_tokens where id = ${id}`)
+    t.notOk(row!.wrapped.includes('first'))
+    const first = (await (await openVault(another(), master)).tokens.get(id))!
+    t.equal(first.token, 'first')
+    await vault.tokens.put(id, 'second')
+    await vault.tokens.remove(id, first.storedAt)
+    const second = (await vault.tokens.get(id))!
+    t.equal(second.token, 'second', 'one that came meanwhile stays')
+    await vault.tokens.remove(id, second.storedAt)
+    t.equal(await vault.tokens.get(id), null)
+    t.equal((await vault.tokens.get(other))!.token, 'another')
+  })
+
+  t.test('put in the place of another are noticed', async (t) => {
+    const [id, other] = [randomUUID(), randomUUID()]
+    await vault.tokens.put(id, 'mine')
+    await vault.tokens.put(other, 'yours')
+    await pool.rows(
+      sql.unsafe`update vault.provider_tokens set wrapped = (select wrapped from vault.provider_tokens where id = ${id}) where id = ${other}`,
+    )
+    await t.rejects(vault.tokens.get(other), KeyDamaged)
   })
 })
 
@@ -250,15 +324,20 @@ t.test('changing the master key', async (t) => {
     const [destroyed] = [...keys.keys()]
     await pool.rows(sql.unsafe`update vault.keys set wrapped = null, destroyed_at = now() where id = ${destroyed!}`)
     keys.delete(destroyed!)
+    const tokenId = randomUUID()
+    await vault.tokens.put(tokenId, 'a token')
     const isWhole = async (source: MasterKeySource) => {
-      const found = await (await openVault(another(1), source)).keys([...keys.keys(), destroyed!])
-      return found.get(destroyed!) === null && [...keys].every(([id, key]) => found.get(id)?.equals(key))
+      const opened = await openVault(another(1), source)
+      const found = await opened.keys([...keys.keys(), destroyed!])
+      const hasToken = (await opened.tokens.get(tokenId))?.token === 'a token'
+      return hasToken && found.get(destroyed!) === null && [...keys].every(([id, key]) => found.get(id)?.equals(key))
     }
     return { pool, another, vault, keys, isWhole }
   }
   const leftBy = (pool: Pool, id: string) =>
     pool.rows(sql.unsafe`
-      select 1 from vault.keys where master_key = ${id} and wrapped is not null union all select 1 from vault.secrets where master_key = ${id}`)
+      select 1 from vault.keys where master_key = ${id} and wrapped is not null union all select 1 from vault.secrets where master_key = ${id}
+      union all select 1 from vault.provider_tokens where master_key = ${id}`)
 
   t.test('wraps everything by another, and the one before opens nothing any more', async (t) => {
     const dir = await folder(t)
@@ -267,7 +346,7 @@ t.test('changing the master key', async (t) => {
     const before = masterKeyOf((await file.load([]))!)
     const secret = vault.secret('claims')
     const { from, to, rewrapped, retired } = await rotateMasterKey(another(2), file)
-    t.match({ from, rewrapped, retired }, { from: before.id, rewrapped: 802, retired: true })
+    t.match({ from, rewrapped, retired }, { from: before.id, rewrapped: 804, retired: true })
     const after = masterKeyOf((await file.load([]))!)
     t.equal(after.id, to)
     t.ok(await isWhole(file))
@@ -281,7 +360,7 @@ t.test('changing the master key', async (t) => {
       { successor_sealed: null, self_sealed: null },
       { successor_sealed: null, self_sealed: null },
     ])
-    t.match(await rotateMasterKey(another(2), file), { from: to, rewrapped: 802, retired: true }, 'and can be changed again')
+    t.match(await rotateMasterKey(another(2), file), { from: to, rewrapped: 804, retired: true }, 'and can be changed again')
     t.ok(await isWhole(file))
   })
 
@@ -365,7 +444,7 @@ t.test('changing the master key', async (t) => {
     t.match(await rotateMasterKey(another(2), one), { retired: true })
     t.match(
       await rotateMasterKey(another(2), one),
-      { rewrapped: 802, retired: true },
+      { rewrapped: 804, retired: true },
       'another master key, wrapped by the same key of the KMS',
     )
     t.match(await rotateMasterKey(another(2), one, two), { retired: false }, 'another key of the KMS')

@@ -10,7 +10,7 @@ import { reactorJobId } from '../src/platform/reactor.ts'
 /** Imports of files, and what became of each message or row in them. */
 export const imports = projection({
   name: 'imports',
-  version: 1,
+  version: 2,
   tables: {
     imports: table(
       'importId',
@@ -52,6 +52,7 @@ export const imports = projection({
         raw: 'json',
       },
       'import_id, outcome, item',
+      'email_id',
     ),
   },
   events: importEvents,

@@ -4,11 +4,13 @@ import { contacts } from './contacts.ts'
 import { emailQueries } from './email-queries.ts'
 import { emails } from './emails.ts'
 import { importQueries, imports } from './imports.ts'
+import { mailboxLedgerQueries } from './mailbox-ledger.ts'
+import { mailboxMessages } from './mailbox-messages.ts'
 import { threadQueries } from './thread-queries.ts'
 import { timeline, timelineQueries } from './timeline.ts'
 
 /** Every read model, in no order: none reads another's tables while it writes. A test keeps the lists complete. */
-export const projections = [contacts, contactWords, timeline, emails, imports]
+export const projections = [contacts, contactWords, timeline, emails, imports, mailboxMessages]
 
 /** Every question that the read tables answer. */
-export const queries = [...contactQueries, ...timelineQueries, ...emailQueries, ...threadQueries, ...importQueries]
+export const queries = [...contactQueries, ...timelineQueries, ...emailQueries, ...threadQueries, ...importQueries, ...mailboxLedgerQueries]

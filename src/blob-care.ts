@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { allBlobReferences, blobReferences, keyOwners } from '../projections/blob-references.ts'
 import { emails } from '../projections/emails.ts'
 import { imports } from '../projections/imports.ts'
+import { mailboxMessages } from '../projections/mailbox-messages.ts'
 import { isReferencedBy, type Verification, verifyBlobs } from './platform/blob-references.ts'
 import { type SweepReport, sweep } from './platform/blob-sweep.ts'
 import type { BlobId } from './platform/blobs.ts'
@@ -12,7 +13,7 @@ import { Unavailable } from './platform/refusal.ts'
 import type { Services } from './services.ts'
 
 /** Those that know of blobs. */
-const projections = [emails, imports]
+const projections = [emails, imports, mailboxMessages]
 
 type Needs = Pick<Services, 'pool' | 'store' | 'vault' | 'blobs'>
 type Asking = {
@@ -45,7 +46,7 @@ async function completeTables({ pool, store }: Needs, { patienceMs = PATIENCE_MS
 }
 
 /**
- * Removes the blobs that neither a mail nor an import refers to and that are a day old.
+ * Removes the blobs that no mail, no import and no mailbox's ledger refers to and that are a day old.
  * @throws Unavailable when the read tables do not hold all that the log said when this began; also midway, when they begin to be built anew
  */
 export async function sweepBlobs(services: Needs, { now = new Date(), ...asking }: Asking & { now?: Date } = {}): Promise<SweepReport> {
@@ -55,7 +56,7 @@ export async function sweepBlobs(services: Needs, { now = new Date(), ...asking 
   return sweep({ blobs, isReferenced, now, ...(asking.signal && { signal: asking.signal }) })
 }
 
-/** @property of what refers to it: `email <id>`, `import <id>` */
+/** @property of what refers to it: `email <id>`, `import <id>`, `mailbox <id> message <its id there>` */
 export type BadBlob = BlobId & { readonly of: string; readonly what: string }
 export type BlobsReport = Omit<Verification, 'missing' | 'damaged'> & { readonly bad: readonly BadBlob[] }
 

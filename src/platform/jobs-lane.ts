@@ -1,10 +1,21 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PgBoss } from 'pg-boss'
-import { JobAborted, type JobRun, type JobType } from './jobs.ts'
+import { GivesWay, JobAborted, type JobRun, type JobType } from './jobs.ts'
 import { type Failure, failureOf } from './jobs-failure.ts'
 import { type Envelope, type Jobs, onBehalfOf } from './jobs-queue.ts'
 import { storable, whole } from './jobs-storable.ts'
-import { type Attempt, type Claimed, claimInOrder, handBack, makeLast, type Progress, postpone, stillHeld } from './jobs-store.ts'
+import {
+  type Attempt,
+  type Claimed,
+  claimInOrder,
+  forget,
+  handBack,
+  makeLast,
+  type Progress,
+  postpone,
+  sendBack,
+  stillHeld,
+} from './jobs-store.ts'
 import type { Logger } from './log.ts'
 import { storableText } from './values.ts'
 
@@ -14,13 +25,14 @@ export type Claim = Attempt & {
   readonly left: number
 }
 
-type Outcome = { readonly result: string } | { readonly failure: Failure }
+type Outcome = { readonly result: string } | { readonly failure: Failure } | { readonly givesWay: true }
 type Run = {
   readonly claim: Claim
   readonly abort: AbortController
   /** What it said last, until it is stored. */
   progress: Progress | null
   outcome: Outcome | null
+  leavesNoTrace: boolean
 }
 
 /** One queue's jobs in this process. */
@@ -42,7 +54,7 @@ type LaneOptions = {
   readonly type: JobType
   readonly log: Logger
   /** Runs the handler of one claim. */
-  execute(claim: Claim, run: Pick<JobRun, 'signal' | 'progress' | 'log'>): Promise<object | undefined>
+  execute(claim: Claim, run: Pick<JobRun, 'signal' | 'progress' | 'log' | 'leaveNoTrace'>): Promise<object | undefined>
   /** Stores what the jobs that are about to be settled said last. */
   flush(): Promise<void>
   readonly pollMs: number
@@ -71,16 +83,20 @@ export function openLane({ jobs, boss, type, log, execute, flush, pollMs }: Lane
 
   const start = (claim: Claim) => {
     const abort = new AbortController()
-    const run: Run = { claim, abort, progress: null, outcome: null }
+    const run: Run = { claim, abort, progress: null, outcome: null, leavesNoTrace: false }
+    const leaveNoTrace = () => {
+      run.leavesNoTrace = true
+    }
     runs.set(claim.id, run)
     const jobLog = log.child({ jobId: claim.id, queue, attempt: claim.retryCount + 1, correlationId: claim.data.correlationId })
     const progress: JobRun['progress'] = (done, total = null, note = null) => {
       run.progress = { done: whole(done), total: total === null ? null : whole(total), note: note === null ? null : storableText(note) }
     }
-    const work = async () => execute(claim, { signal: abort.signal, progress, log: jobLog })
+    const work = async () => execute(claim, { signal: abort.signal, progress, log: jobLog, leaveNoTrace })
     work()
       .then((result): Outcome => ({ result: storable(result ?? {}) }))
       .catch((error): Outcome => {
+        if (error instanceof GivesWay) return { givesWay: true }
         const failure = failureOf(error, type, claim.left)
         if (!abort.signal.aborted) jobLog.warn({ err: error, ...failure }, 'a job failed')
         return { failure }
@@ -109,7 +125,7 @@ export function openLane({ jobs, boss, type, log, execute, flush, pollMs }: Lane
   }
 
   /** What the signal ended is not the job's own failure: another worker begins it anew, or nobody does. */
-  const wasAborted = ({ abort, outcome }: Run) => abort.signal.aborted && outcome !== null && 'failure' in outcome
+  const wasAborted = ({ abort, outcome }: Run) => abort.signal.aborted && outcome !== null && !('result' in outcome)
 
   const settle = async () => {
     const ended = [...runs.values()].filter(({ outcome }) => outcome)
@@ -120,10 +136,13 @@ export function openLane({ jobs, boss, type, log, execute, flush, pollMs }: Lane
     for (const [result, same] of Map.groupBy(done, ({ result }) => result)) {
       const attempts = same.map(({ claim: { id, retryCount } }) => ({ id, retryCount }))
       await boss.complete(queue, attempts, JSON.parse(result))
+      const traceless = attempts.flatMap(({ id }) => (runs.get(id)!.leavesNoTrace ? [id] : []))
+      if (traceless.length > 0) await forget(pool, queue, traceless)
       for (const { id } of attempts) runs.delete(id)
     }
     for (const { claim, outcome } of settled) {
       if (outcome && 'failure' in outcome) await fail(claim, outcome.failure)
+      if (outcome && 'givesWay' in outcome) await sendBack(pool, queue, [claim], type.retries)
       runs.delete(claim.id)
     }
     for (const run of ended.filter(wasAborted)) {

@@ -101,6 +101,41 @@ export const handBack = (db: Database, queue: string, attempts: readonly Attempt
     update pgboss.job set state = 'created', started_on = null, heartbeat_on = null where ${matching(queue, attempts)}
     returning pg_notify(${WAKE_CHANNEL}, ${queue})`)
 
+/** The attempts are over without an outcome: their jobs go on behind all that wait by now, and may be tried so often again. */
+export const sendBack = (db: Database, queue: string, attempts: readonly Attempt[], retries: number) =>
+  db.rows(sql.unsafe`
+    update pgboss.job set state = 'created', started_on = null, heartbeat_on = null, created_on = clock_timestamp(),
+      retry_limit = retry_count + ${retries}::int
+    where ${matching(queue, attempts)} returning pg_notify(${WAKE_CHANNEL}, ${queue})`)
+
+/** Jobs that are done, and of which nothing is to be told. */
+export const forget = (db: Database, queue: string, jobIds: readonly string[]) =>
+  db.rows(sql.unsafe`
+    with gone as (
+      delete from pgboss.job where name = ${queue} and state = 'completed' and id = any(${sql.array([...jobIds], 'uuid')}) returning id)
+    delete from smartcrm.job_progress p using gone where p.job_id = gone.id`)
+
+/** Whether another job of the queue could be taken up if this one were over: one of its key, or of a key that nothing holds. */
+export async function isAwaited(db: Database, queue: string, id: string): Promise<boolean> {
+  const [row] = await db.rows<{ awaited: boolean }>(sql.unsafe`
+    select exists (
+      select from pgboss.job w where w.name = ${queue} and w.state < 'active' and not w.blocked and w.start_after <= now() and (
+        w.singleton_key = (select singleton_key from pgboss.job where name = ${queue} and id = ${id})
+        or not exists (
+          select from pgboss.job a
+          where a.name = ${queue} and a.singleton_key = w.singleton_key and a.id <> w.id and a.state in ('active', 'retry', 'failed')))
+    ) as awaited`)
+  return row!.awaited
+}
+
+/** Which of these keys no job of the queue is about: none waits, runs, or failed. */
+export async function keysAtRest(db: Database, queue: string, keys: readonly string[]): Promise<string[]> {
+  const rows = await db.rows<{ key: string }>(sql.unsafe`
+    select key from unnest(${sql.array([...keys], 'text')}) as key where not exists (
+      select from pgboss.job j where j.name = ${queue} and j.singleton_key = key and j.state in ('created', 'retry', 'active', 'failed'))`)
+  return rows.map(({ key }) => key)
+}
+
 export const storeProgress = (db: Database, progress: readonly (Progress & { readonly jobId: string })[]) =>
   db.rows(sql.unsafe`
     insert into smartcrm.job_progress (job_id, done, total, note)

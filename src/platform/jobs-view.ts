@@ -113,3 +113,17 @@ function errorOf(output: Record<string, unknown> | null): Job['error'] {
   if (typeof code === 'string' && typeof message === 'string') return { code, message }
   return { code: 'worker-lost', message: 'The worker ended in the middle of this job.' }
 }
+
+/** Why the work of a key does not go on, and when it is tried again by itself. */
+export type JobTrouble = { readonly code: string; readonly message: string; readonly nextAttemptAt: string | null }
+
+/** What the jobs of these keys are held up by, as far as they are; by key. Also before there is any job at all, and its table. */
+export async function troubles(db: Database, queue: string, keys: readonly string[]): Promise<Map<string, JobTrouble>> {
+  const [table] = await db.rows<{ there: boolean }>(sql.unsafe`select to_regclass('pgboss.job') is not null as there`)
+  if (!table!.there) return new Map()
+  const rows = await db.rows<Pick<Row, 'key' | 'state' | 'output'> & { next: Date | null }>(sql.unsafe`
+    select distinct on (singleton_key) singleton_key as key, state::text as state, output, case when state = 'retry' then start_after end as next
+    from pgboss.job where name = ${queue} and singleton_key = any(${sql.array([...keys], 'text')}) and state in ('retry', 'failed')
+    order by singleton_key, state desc, created_on`)
+  return new Map(rows.map(({ key, output, next }) => [key, { ...errorOf(output)!, nextAttemptAt: next && new Date(next).toISOString() }]))
+}

@@ -4,7 +4,7 @@ import type { Command } from './decider.ts'
 import { FailedForGood, type JobRun, type JobType } from './jobs.ts'
 import { type Claim, openLane } from './jobs-lane.ts'
 import type { Jobs } from './jobs-queue.ts'
-import { CANCEL_CHANNEL, storeProgress, sweep, WAKE_CHANNEL } from './jobs-store.ts'
+import { CANCEL_CHANNEL, isAwaited, storeProgress, sweep, WAKE_CHANNEL } from './jobs-store.ts'
 import { listen } from './listener.ts'
 import type { Logger } from './log.ts'
 import type { Outcome, Request } from './runner.ts'
@@ -34,11 +34,12 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<{ close
   const { types, pool } = jobs
   const boss = await jobs.ready()
 
-  const runOf = (type: JobType) => async (claim: Claim, run: Pick<JobRun, 'signal' | 'progress' | 'log'>) => {
+  const runOf = (type: JobType) => async (claim: Claim, run: Pick<JobRun, 'signal' | 'progress' | 'log' | 'leaveNoTrace'>) => {
     const { id: jobId, data: envelope } = claim
     if (!Value.Check(type.schema, envelope.data)) {
       throw new FailedForGood('data-invalid', 'What the job was given does not fit this version of SmartCRM.')
     }
+    const requestOf: JobRun['requestOf'] = (index, command) => requestOfJob(jobId, envelope, index, command, secret)
     const job: JobRun<S> = {
       ...run,
       jobId,
@@ -46,7 +47,9 @@ export async function startWorker<S>(options: WorkerOptions<S>): Promise<{ close
       services,
       correlationId: envelope.correlationId,
       causationId: envelope.causationId,
-      execute: (index, command, body, params = {}) => execute(command, body, params, requestOfJob(jobId, envelope, index, command, secret)),
+      requestOf,
+      execute: (index, command, body, params = {}) => execute(command, body, params, requestOf(index, command)),
+      isAwaited: () => isAwaited(pool, type.queue, jobId),
     }
     const handle = type.run as (data: unknown, job: JobRun<S>) => ReturnType<JobType['run']>
     const attributes = { 'messaging.destination.name': type.queue, 'smartcrm.attempt': job.attempt }

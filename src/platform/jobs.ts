@@ -1,7 +1,7 @@
 import { type Static, type TObject, type TSchema, Type } from '@sinclair/typebox'
 import type { Command } from './decider.ts'
 import type { Logger } from './log.ts'
-import type { Outcome } from './runner.ts'
+import type { Outcome, Request } from './runner.ts'
 import type { Traced } from './tracing.ts'
 
 /** What a job's handler works with beside its data. @typeParam S what the process gives to all of them */
@@ -25,6 +25,12 @@ export type JobRun<S = unknown> = {
    * @param index names this command among those of the job, the same in every attempt; the command must be about the same stream, too
    */
   execute(index: number | string, command: Command, body: unknown, params?: Readonly<Record<string, string>>): Promise<Outcome>
+  /** The request by which `execute` carries out a command: for who carries it out in another way. */
+  requestOf(index: number | string, command: Command): Request
+  /** Whether another job waits for this one: of the same key, or of one that nobody is at while all places are taken. Who can throws `GivesWay` then. */
+  isAwaited(): Promise<boolean>
+  /** Once it is done, nothing is to be told of it: it is not kept, nor shown any more. */
+  leaveNoTrace(): void
 }
 
 /** A kind of long work: the queue it waits in, and what it does. */
@@ -97,6 +103,17 @@ export class Failed extends Error {
 /** A job failed, and trying again does not help. */
 export class FailedForGood extends Failed {
   override name = 'FailedForGood'
+}
+
+/**
+ * A job is not done, and lets others go first: it goes on when its turn comes again, behind all that wait now. It has come so far without a fault, so it
+ * may be tried as often again as a new one.
+ */
+export class GivesWay extends Error {
+  override name = 'GivesWay'
+  constructor() {
+    super('The job goes on when its turn comes again.')
+  }
 }
 
 /** Why a job's signal aborted. */

@@ -197,7 +197,7 @@ function answer(
   return { status, id, events, made, repeated: isRepeat, position: known }
 }
 
-const causeOf = ({ now, commandId }: Context, { actor, request, correlationId, causationId }: Request): Cause => ({
+export const causeOf = ({ now, commandId }: Context, { actor, request, correlationId, causationId }: Request): Cause => ({
   at: now,
   actor,
   commandId,

@@ -83,6 +83,10 @@ export function isPassing({ status, reason }: GoogleFault): boolean {
   return [401, 408, 429].includes(status) ? !refusedForGood.has(reason) : status === 403 && tooFast.has(reason)
 }
 
+/** We are to ask less often. */
+export const isTooFast = ({ status, reason }: GoogleFault): boolean =>
+  (status === 429 || status === 403) && !refusedForGood.has(reason) && (status === 429 || tooFast.has(reason))
+
 /** RFC 6749 §5.2 answers these with 401, too. */
 const refusedForGood = new Set(['invalid_client', 'unauthorized_client', 'invalid_grant', 'deleted_client'])
 const tooFast = new Set(['rateLimitExceeded', 'userRateLimitExceeded', 'quotaExceeded', 'RESOURCE_EXHAUSTED'])

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { gaxios } from 'google-auth-library'
-import { asContract, type GoogleFault, googleFault, isPassing } from './google-faults.ts'
-import { ProviderAway } from './mailbox.ts'
+import { asContract, type GoogleFault, googleFault, isPassing, isTooFast } from './google-faults.ts'
+import { ProviderAway, type Turn } from './mailbox.ts'
 
 /** @property timeoutMs of one request @property firstRetryMs doubles with each @property longestRetryMs whoever asks us to wait longer is left alone */
 export type Patience = {
@@ -24,7 +24,7 @@ export function transporterOf({ timeoutMs }: Patience): InstanceType<typeof gaxi
 export type Asking = {
   readonly patience: Patience
   /** Waits for the turn of each try. */
-  readonly pace?: () => Promise<void>
+  readonly pace?: () => Promise<Turn>
   readonly signal?: AbortSignal | undefined
   /** The token is not taken: the next try needs another. */
   readonly onUnauthorized?: () => void
@@ -38,12 +38,13 @@ export type Asking = {
 export async function asking<T>({ patience, pace, signal, onUnauthorized }: Asking, ask: () => Promise<T>): Promise<T> {
   let unauthorized = 0
   for (let tried = 1; ; tried += 1) {
-    await pace?.()
+    const turn = await pace?.()
     signal?.throwIfAborted()
     const fault = await ask().then(
       (answer) => ({ answer }),
       (error: unknown) => googleFault(error, Date.now()),
     )
+    turn?.(!('answer' in fault) && isTooFast(fault))
     if ('answer' in fault) return fault.answer
     signal?.throwIfAborted()
     if (!isPassing(fault)) throw fault

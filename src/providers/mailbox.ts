@@ -15,8 +15,11 @@ export type MailboxProvider = {
 
 export type Grant = { readonly refreshToken: string; readonly scopes: readonly string[] }
 
+/** To be called when the provider has answered, or the wait for it is over. @param wasTooFast it said that we ask too fast */
+export type Turn = (wasTooFast?: boolean) => void
+
 /** Resolves when so many of the provider's units may be used. @throws the signal's reason */
-export type Pace = (units: number, signal?: AbortSignal) => Promise<void>
+export type Pace = (units: number, signal?: AbortSignal) => Promise<Turn>
 
 /**
  * A mailbox that we may read. Every call waits for its turn by `Pace`, tries again by itself what passes soon, and throws

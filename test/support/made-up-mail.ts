@@ -1,4 +1,7 @@
-/** Mails that nobody has written: threads with replies and quotes, in several charsets and encodings, with HTML and attachments. The same seed, the same bytes. */
+import { attached, encoded, multipart, word, wrapped } from './mime.ts'
+import { createRandom } from './soak/random.ts'
+
+/** Mails that nobody has written, as many as one likes, for files of mail: threads with replies and quotes, in several charsets and encodings, with HTML and attachments. The same seed, the same bytes. (For a mailbox that reads as somebody's, see google/made-up-mailbox.ts.) */
 export type MadeUp = {
   readonly raw: Buffer
   readonly messageId: string
@@ -12,16 +15,7 @@ export type MadeUp = {
 
 export const OWN_ADDRESS = 'me@own.example'
 
-/** Numbers between 0 and 1 that follow from the seed (mulberry32). */
-export function randoms(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
+const randoms = (seed: number) => createRandom(seed).next
 
 const FIRST = ['Ada', 'Émile', 'Grace', 'Jürgen', 'Łucja', 'Noor', 'Søren', 'Željka', 'Yuki', 'Zoë', 'Omar', 'Inês']
 const LAST = ['Amber', 'Birch', 'Cedar', 'Dahlia', 'Elm', 'Fern', 'Gorse', 'Hazel', 'Iris', 'Juniper']
@@ -70,7 +64,7 @@ export function madeUpMail(index: number, seed = 1): MadeUp {
   const body = hasHtml ? multipart('alternative', `alt-${index}`, [plain, encoded('text/html', 'utf-8', html, 'quoted-printable')]) : plain
   const files = Array.from({ length: attachments }, (_, at) => {
     const bytes = Buffer.alloc(500 + Math.floor(random() * 15_000), `${seed}/${index}/${at} `)
-    return `Content-Type: application/pdf\nContent-Disposition: attachment; filename*=utf-8''${encodeURIComponent(`Größe ${index}-${at}.pdf`)}\nContent-Transfer-Encoding: base64\n\n${base64(bytes)}`
+    return attached('application/pdf', `Größe ${index}-${at}.pdf`, bytes)
   })
   const date = new Date(START + index * 60_000)
   const me = `Me Myself <${OWN_ADDRESS}>`
@@ -108,23 +102,3 @@ export function* madeUpMbox(count: number, seed = 1, from = 0): Generator<Buffer
   }
   if (pieces.length > 0) yield Buffer.concat(pieces)
 }
-
-const base64 = (bytes: Buffer): string => bytes.toString('base64').replaceAll(/.{76}/g, '$&\n')
-const word = (text: string): string => (/^[\x20-\x7e]*$/.test(text) ? text : `=?utf-8?B?${Buffer.from(text).toString('base64')}?=`)
-const wrapped = (text: string): string => text.replaceAll(/.{60,72} /g, '$&\n').replaceAll(' \n', '\n')
-
-function encoded(type: string, charset: string, content: Buffer, encoding: 'base64' | 'quoted-printable'): string {
-  const body = encoding === 'base64' ? base64(content) : quotedPrintable(content)
-  return `Content-Type: ${type}; charset=${charset}\nContent-Transfer-Encoding: ${encoding}\n\n${body}`
-}
-
-const quotedPrintable = (content: Buffer): string =>
-  content
-    .toString('latin1')
-    .replaceAll(/[=\x80-\xff]| (?=\n|$)/g, (character) => `=${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
-    .split('\n')
-    .map((line) => line.replaceAll(/(?:=..|[^=]){72}(?=.)/g, '$&=\n'))
-    .join('\n')
-
-const multipart = (kind: string, boundary: string, parts: readonly string[]): string =>
-  `Content-Type: multipart/${kind}; boundary="${boundary}"\n\n${parts.map((part) => `--${boundary}\n${part}\n`).join('')}--${boundary}--\n`

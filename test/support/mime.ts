@@ -19,7 +19,7 @@ const quotedPrintable = (content: Buffer): string =>
     .toString('latin1')
     .replaceAll(/[=\x80-\xff]| (?=\n|$)/g, (character) => `=${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`)
     .split('\n')
-    .map((line) => line.replaceAll(/(?:=..|[^=]){72}(?=.)/g, '$&=\n'))
+    .map((line) => (line.length > 72 ? line.replaceAll(/(?:=..|[^=]){72}(?=.)/g, '$&=\n') : line))
     .join('\n')
 
 /** A part that is attached, with its headers. @param parameters further ones of its type */

@@ -41,6 +41,6 @@ function innerOf(tokens: string[]): Mask | true {
 function masked(value: unknown, mask: Mask | true): unknown {
   if (mask === true || typeof value !== 'object' || value === null) return value
   if (Array.isArray(value)) return value.map((item) => masked(item, mask))
-  const kept = Object.entries(value).filter(([name]) => mask[name] ?? mask['*'])
-  return Object.fromEntries(kept.map(([name, inner]) => [name, masked(inner, (mask[name] ?? mask['*'])!)]))
+  const names = Object.keys(value).filter((name) => mask[name] ?? mask['*'])
+  return Object.fromEntries(names.map((name) => [name, masked((value as Record<string, unknown>)[name], (mask[name] ?? mask['*'])!)]))
 }

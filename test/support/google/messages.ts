@@ -67,22 +67,26 @@ export function messageOf(message: Stored, query: URLSearchParams): gmail_v1.Sch
   if (!formats.includes(format))
     throw invalidArgument(`Invalid value at 'format' (type.googleapis.com/gmail.v1.MessageFormat), "${format}"`)
   const raw = message.raw()
-  const payload = payloadOf(raw)
-  const all: gmail_v1.Schema$Message = {
+  let parsed: ReturnType<typeof payloadOf> | undefined
+  const payload = () => (parsed ??= payloadOf(raw))
+  const all = {
     id: message.id,
     threadId: message.threadId,
     ...(message.labelIds.length > 0 && { labelIds: [...message.labelIds] }),
-    snippet: snippetOf(payload),
+    // Read only where it is sent: to take a message apart is most of the work.
+    get snippet() {
+      return snippetOf(payload())
+    },
     historyId: `${message.historyId}`,
     internalDate: `${message.internalDate}`,
     sizeEstimate: raw.length,
-  }
-  if (format === 'raw') return { ...all, raw: raw.toString('base64url') }
-  if (format === 'full') return { ...all, payload }
+  } satisfies gmail_v1.Schema$Message
+  if (format === 'raw') return Object.assign(all, { raw: raw.toString('base64url') })
+  if (format === 'full') return Object.assign(all, { payload: payload() })
   if (format === 'minimal') return all
   const names = query.getAll('metadataHeaders').map((name) => name.toLowerCase())
-  const headers = payload.headers.filter(({ name }) => names.length === 0 || names.includes(`${name}`.toLowerCase()))
-  return { ...all, payload: { mimeType: payload.mimeType ?? 'text/plain', headers } }
+  const headers = payload().headers.filter(({ name }) => names.length === 0 || names.includes(`${name}`.toLowerCase()))
+  return Object.assign(all, { payload: { mimeType: payload().mimeType ?? 'text/plain', headers } })
 }
 
 export function threadOf(mailbox: Mailbox, threadId: string, query: URLSearchParams): gmail_v1.Schema$Thread {

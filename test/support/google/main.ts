@@ -1,5 +1,7 @@
+import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { madeUpMailbox } from './made-up-mailbox.ts'
+import type { Person } from './made-up-people.ts'
 import { messagesIn } from './mail-folder.ts'
 import { startGoogle, testClient } from './server.ts'
 
@@ -21,6 +23,8 @@ const { values } = parseArgs({
     'client-id': { type: 'string', default: testClient.id },
     'client-secret': { type: 'string', default: testClient.secret },
     'quota-limit': { type: 'string', default: '6000' },
+    /** Of methods, where they cost something else: messages.get=1,messages.list=1 */
+    prices: { type: 'string', default: '' },
     'push-endpoint': { type: 'string' },
     'push-audience': { type: 'string' },
     seed: { type: 'string', default: '1' },
@@ -28,6 +32,8 @@ const { values } = parseArgs({
     threads: { type: 'string', default: '400' },
     people: { type: 'string', default: '120' },
     folder: { type: 'string' },
+    /** A file to write the made-up people to, as the stand-in of public pages reads it. */
+    'people-file': { type: 'string' },
     address: { type: 'string', default: 'robin.fairweather@fairhaven.example' },
   },
 })
@@ -42,9 +48,26 @@ const numbers = {
 }
 const accounts = () => {
   if (values.folder !== undefined) return [{ address: values.address, messages: messagesIn(values.folder, now) }]
-  const { account, messages } = madeUpMailbox({ now, ...numbers })
+  const { account, messages, people } = madeUpMailbox({ now, ...numbers })
+  if (values['people-file'] !== undefined) writeFileSync(values['people-file'], JSON.stringify(people.map(onPage)))
   return [{ ...account, messages }]
 }
+
+const onPage = ({ name, address, title, company, phone, profile }: Person) => ({
+  name,
+  email: address,
+  title,
+  city: company.city,
+  phone,
+  company: company.name,
+  profile,
+})
+const prices = Object.fromEntries(
+  values.prices
+    .split(',')
+    .filter(Boolean)
+    .map((price) => [price.split('=')[0], Number(price.split('=')[1])]),
+)
 
 const google = await startGoogle({
   port: Number(values.port),
@@ -52,7 +75,7 @@ const google = await startGoogle({
   clients: [{ id: values['client-id'], secret: values['client-secret'] }],
   auto: values.auto,
   clock: { speed: Number(values.speed), ...(clockStart !== undefined && { startAt: Number(clockStart) }) },
-  quota: { limit: Number(values['quota-limit']) },
+  quota: { limit: Number(values['quota-limit']), prices },
   ...(values.secret !== undefined && { secret: values.secret }),
   ...(values['push-endpoint'] !== undefined && {
     push: { endpoint: values['push-endpoint'], ...(values['push-audience'] !== undefined && { audience: values['push-audience'] }) },

@@ -25,7 +25,7 @@ export type Tokens = {
 
 const prefixes = { access: 'ya29.', refresh: '1//0' }
 
-/** The tokens carry what they stand for, signed, so that they are still good when Google was started again with the same secret. */
+/** The tokens carry what they stand for, signed, so that they are still good when Google was started again with the same secret. What was revoked it has forgotten then. */
 export function createTokens(secret: string): Tokens {
   const revoked = new Set<string>()
   const consents = new Map<string, Set<string>>()

@@ -6,16 +6,18 @@ import { prepared, sql } from '../src/platform/database.ts'
 import { type Paging, pageParameters, paging, type SortKey } from '../src/platform/page.ts'
 import { query } from '../src/platform/projection.ts'
 import { Invalid } from '../src/platform/refusal.ts'
+import { isVisible } from '../src/platform/viewer.ts'
 import { reachedBy, searchOf } from './contact-words.ts'
 import { type ContactRow, contacts, type MailStatistics, type MethodRow, toContact } from './contacts.ts'
 import { emails } from './emails.ts'
 import { withInstants } from './instants.ts'
+import { isOwnRow } from './visibility.ts'
 import { type Term, termsOf } from './words.ts'
 
 const { contacts: contactTable, contactMethods: methodTable } = contacts.tables
 
 /** Rows and methods in one statement, so that both are of one moment. */
-const columns = sql.fragment`c.contact_id as "contactId", c.name, c.company, c.archived, c.created_at as "createdAt", c.updated_at as "updatedAt", c.revision`
+const columns = sql.fragment`c.contact_id as "contactId", c.name, c.company, c.archived, c.created_at as "createdAt", c.updated_at as "updatedAt", c.revision, c.owner, c.team`
 const methodRows = sql.fragment`(
   select coalesce(json_agg(m), '[]') from (
     select method_id as "methodId", added_in as "addedIn", place, type, value, label, normalized, raw
@@ -44,9 +46,9 @@ const getContact = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object({}),
   response: Contact,
-  async run(db, { params: { id } }) {
+  async run(db, { params: { id }, viewer }) {
     const [row] = await db.rows<Row>(contactById(id))
-    return row ? render(row) : null
+    return row && isVisible(viewer, row) ? render(row) : null
   },
 })
 
@@ -110,7 +112,7 @@ const listContacts = query({
   params: Type.Object({}),
   querystring: ListParameters,
   response: ContactPage,
-  async run(db, { query }) {
+  async run(db, { query, viewer }) {
     const { limit: _limit, cursor, sort, q, archived = 'false', ...filters } = query
     const search = q === undefined ? null : searchOf(searchTerms(q))
     const scope = ['contacts', sort, q, archived, Object.entries(filters).sort()]
@@ -123,7 +125,7 @@ const listContacts = query({
     const select = (page: Paging, from: FragmentSqlToken, conditions: readonly FragmentSqlToken[]) => (isArchived: boolean) =>
       sql.fragment`
       (select ${columns}, ${page.columns} from ${from}
-      where ${byMail ? sql.fragment`s` : sql.fragment`c`}.archived = ${isArchived} and ${and([...conditionsOf(filters), ...conditions, page.after])} ${page.order})`
+      where ${byMail ? sql.fragment`s` : sql.fragment`c`}.archived = ${isArchived} and ${and([isOwnRow(viewer, sql.fragment`c`), ...conditionsOf(filters), ...conditions, page.after])} ${page.order})`
     // Each is read in the order of an index, as far as the page goes; archived in (…) would not be.
     const states = archived === 'any' ? [false, true] : [archived === 'true']
     const selects = search
@@ -137,7 +139,7 @@ const listContacts = query({
           ),
         ]
       : states.map(select(page, joined, []))
-    const isPlain = !search && Object.keys(filters).length === 0
+    const isPlain = !search && viewer.sees === 'all' && Object.keys(filters).length === 0
     const rows = await db.rows<Row>({
       ...sql.unsafe`${search ? sql.fragment`with ${search.found}` : sql.fragment``}
         select c.*, ${methodRows}, ${statisticsColumns} from (${sql.join(selects, sql.fragment` union all `)}) c ${withStatistics} ${page.order}`,

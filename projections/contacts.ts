@@ -10,7 +10,7 @@ const touched = ({ meta, revision }: RecordedEvent) => ({ updatedAt: meta.at, re
 /** Contacts as they are now, and the ways to reach them. */
 export const contacts = projection({
   name: 'contacts',
-  version: 1,
+  version: 2,
   tables: {
     // Names are sorted as people look them up: case and accents aside. An entry of an index holds 2,700 bytes at most, so by their beginning.
     contacts: table(
@@ -23,11 +23,15 @@ export const contacts = projection({
         createdAt: 'instant',
         updatedAt: 'instant',
         revision: 'integer',
+        owner: 'text',
+        team: 'text',
       },
       'archived, created_at, contact_id',
       'archived, updated_at, contact_id',
       'archived, "left"(smartcrm.plain(name), 100), contact_id',
       'using hash (smartcrm.plain(company))',
+      'using btree (owner, contact_id) where owner is not null',
+      'using btree (team, contact_id) where team is not null',
     ),
     // Methods are in the order of (addedIn, place): the revision that added them, and which one of that event they are.
     contactMethods: table(['contactId', 'methodId'], {
@@ -44,8 +48,17 @@ export const contacts = projection({
   },
   events: contactEvents,
   on: {
-    ContactCreated: ({ contacts, contactMethods }, { contactId, name, company, methods }, event) => [
-      contacts.put({ contactId, name, company: company ?? null, archived: false, createdAt: event.meta.at, ...touched(event) }),
+    ContactCreated: ({ contacts, contactMethods }, { contactId, name, company, methods, owner, team }, event) => [
+      contacts.put({
+        contactId,
+        name,
+        company: company ?? null,
+        archived: false,
+        createdAt: event.meta.at,
+        owner: owner ?? null,
+        team: team ?? null,
+        ...touched(event),
+      }),
       ...methods.map((method, place) => contactMethods.put({ contactId, addedIn: event.revision, place, ...columnsOf(method) })),
     ],
     ContactRenamed: ({ contacts }, { contactId, name }, event) => [contacts.patch({ contactId, name, ...touched(event) })],
@@ -58,6 +71,7 @@ export const contacts = projection({
       contacts.patch({ contactId, ...touched(event) }),
       contactMethods.remove({ contactId, methodId }),
     ],
+    ContactAssigned: ({ contacts }, { contactId, owner, team }, event) => [contacts.patch({ contactId, owner, team, ...touched(event) })],
     ContactArchived: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, archived: true, ...touched(event) })],
     ContactRestored: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, archived: false, ...touched(event) })],
     NoteAdded: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
@@ -81,6 +95,8 @@ export type ContactRow = {
   createdAt: string
   updatedAt: string
   revision: number
+  owner: string | null
+  team: string | null
 }
 
 export type MethodRow = {
@@ -99,9 +115,21 @@ export type MailStatistics = Pick<Contact, 'emailsReceived' | 'emailsSent' | 'la
 
 /** The contact that the rows say. Its methods' rows may come in any order. */
 export function toContact(row: ContactRow, methodRows: readonly MethodRow[], mail: MailStatistics = {}): Contact {
-  const { contactId, name, company, archived, createdAt, updatedAt, revision } = row
+  const { contactId, name, company, archived, createdAt, updatedAt, revision, owner, team } = row
   const inOrder = methodRows.toSorted((a, b) => a.addedIn - b.addedIn || a.place - b.place)
-  return { id: contactId, name, company, methods: inOrder.map(toMethod), archived, createdAt, updatedAt, revision, ...mail }
+  return {
+    id: contactId,
+    name,
+    company,
+    methods: inOrder.map(toMethod),
+    archived,
+    createdAt,
+    updatedAt,
+    revision,
+    ...(owner !== null && { owner }),
+    ...(team !== null && { team }),
+    ...mail,
+  }
 }
 
 const toMethod = ({ methodId, type, value, label, normalized, raw }: MethodRow): Method => ({

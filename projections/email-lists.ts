@@ -3,9 +3,11 @@ import type { Party } from '../schema/email.ts'
 import type { EmailParty, EmailSummary } from '../schema/email-resources.ts'
 import { type Database, sql } from '../src/platform/database.ts'
 import type { Paging } from '../src/platform/page.ts'
+import type { Viewer } from '../src/platform/viewer.ts'
 import { contacts } from './contacts.ts'
 import { type Search, toParts } from './email-search.ts'
 import { emails } from './emails.ts'
+import { addressesSeen, isEmailSeen, isOwnRow } from './visibility.ts'
 import { spellingsOf } from './words.ts'
 
 const { tables } = emails
@@ -70,9 +72,22 @@ export const emailKeys = [
   { sql: sql.fragment`s.email_id`, kind: 'uuid' as const },
 ]
 
-/** One page of mails: their keys are found first, in the order of an index, and only the page's own rows are read whole. */
+/** With more addresses than that, going through all mails in their order soon meets enough of those that somebody sees. */
+const FEW_ADDRESSES = 1_000
+const hasFew = sql.fragment`(select few from seen_few)`
+
+/** All that somebody sees, in its order. It needs `seen_few` before it. */
+const allSeen =
+  (viewer: Viewer): Source =>
+  (conditions, page) =>
+    sql.fragment`
+    ${byAddress(addressesSeen(viewer))([hasFew, ...conditions], page)} union all
+    ${everything([sql.fragment`not ${hasFew}`, isEmailSeen(viewer, sql.fragment`s.email_id`), ...conditions], page)}`
+
+/** One page of the mails that somebody sees: their keys are found first, in the order of an index, and only the page's own rows are read whole. */
 export async function listSummaries(
   db: Database,
+  viewer: Viewer,
   page: Paging,
   {
     filters = {},
@@ -81,29 +96,33 @@ export async function listSummaries(
   }: { filters?: EmailFilters; conditions?: readonly FragmentSqlToken[]; search?: Search | undefined },
 ) {
   const [first, ...rest] = filtersOf(filters)
-  const source = first?.source ?? everything
-  const others = [...rest.map(({ condition }) => condition), ...conditions]
+  const isAnybodys = viewer.sees === 'all'
+  const source = first?.source ?? (isAnybodys ? everything : allSeen(viewer))
+  const seen = isAnybodys ? [] : [isEmailSeen(viewer, sql.fragment`s.email_id`)]
+  const others = [...(first || search ? seen : []), ...rest.map(({ condition }) => condition), ...conditions]
+  const fewness = sql.fragment`seen_few as materialized (
+    select count(*) <= ${FEW_ADDRESSES} as few from (select from (${addressesSeen(viewer)}) a limit ${FEW_ADDRESSES + 1}) a), `
   const keys = search
     ? sql.fragment`
       ${found([search.areFew, ...(first ? [first.condition] : []), ...others], page)} union all
       ${source([sql.fragment`not (${search.areFew})`, ...others, search.matches], page)}`
     : source(others, page)
   const rows = await db.rows<SummaryRow>(sql.unsafe`
-    with ${search ? sql.fragment`${search.found}, ` : sql.fragment``} page as (${keys})
-    select page.*, ${summaryColumns}${search ? sql.fragment`, ${search.highlights}` : sql.fragment``}
+    with ${isAnybodys ? sql.fragment`` : fewness}${search ? sql.fragment`${search.found}, ` : sql.fragment``} page as (${keys})
+    select page.*, ${summaryColumns(viewer)}${search ? sql.fragment`, ${search.highlights}` : sql.fragment``}
     from page join ${tables.emails.sql} e on e.email_id = page.cursor_1 ${page.order}`)
   return page.page(rows, toSummary)
 }
 
-/** Who has which of a mail's addresses now, of `e`, a row of `emails`: contacts' names are joined, not copied. */
-export const contactsOfEmail = sql.fragment`(
+/** Who has which of a mail's addresses now, of `e`, a row of `emails`, as far as somebody sees them: contacts' names are joined, not copied. */
+const contactsOfEmail = (viewer: Viewer) => sql.fragment`(
   select coalesce(json_agg(json_build_object('address', p.address, 'id', c.contact_id, 'name', c.name) order by c.contact_id), '[]')
   from ${tables.emailParties.sql} p join ${tables.addressOwners.sql} o using (address)
-  join ${contacts.tables.contacts.sql} c on c.contact_id = o.contact_id where p.email_id = e.email_id) as "contacts"`
+  join ${contacts.tables.contacts.sql} c on c.contact_id = o.contact_id where p.email_id = e.email_id and ${isOwnRow(viewer, sql.fragment`c`)}) as "contacts"`
 
 /** What `toSummary` reads, of `e`, a row of `emails`. */
-export const summaryColumns = sql.fragment`
-  e.email_id as id, e.sent, e.date, e.subject, e.preview, e.people, e.has_attachments as "hasAttachments", ${contactsOfEmail},
+export const summaryColumns = (viewer: Viewer) => sql.fragment`
+  e.email_id as id, e.sent, e.date, e.subject, e.preview, e.people, e.has_attachments as "hasAttachments", ${contactsOfEmail(viewer)},
   (select thread_id from ${tables.threadMembers.sql} m where m.email_id = e.email_id) as "threadId"`
 
 type Named = { address: string; id: string; name: string }

@@ -5,11 +5,13 @@ import { Id } from '../schema/shared.ts'
 import { type Database, prepared, sql } from '../src/platform/database.ts'
 import { pageParameters, paging } from '../src/platform/page.ts'
 import { query } from '../src/platform/projection.ts'
+import { everybody, type Viewer } from '../src/platform/viewer.ts'
 import { contacts } from './contacts.ts'
 import { emailKeys, listSummaries, type SummaryRow, summaryColumns, withContact } from './email-lists.ts'
 import { searchOf } from './email-search.ts'
 import { emails } from './emails.ts'
 import { withInstants } from './instants.ts'
+import { isEmailSeen, seesContact } from './visibility.ts'
 
 const { tables } = emails
 
@@ -50,14 +52,15 @@ const listParameters = {
 }
 type ListParameters = Static<ReturnType<typeof Type.Object<typeof listParameters>>> & { contact?: string }
 
-async function list(db: Database, { limit, cursor, sort = '-date', ...asked }: ListParameters) {
+async function list(db: Database, viewer: Viewer, { limit, cursor, sort = '-date', ...asked }: ListParameters) {
+  if (asked.contact !== undefined && !(await seesContact(db, viewer, asked.contact))) return { data: [], nextCursor: null }
   const scope = ['emails', sort, Object.entries(asked).sort()]
   const page = paging(
     { limit: limit ?? 25, ...(cursor !== undefined && { cursor }) },
     { keys: emailKeys, descending: sort === '-date', scope },
   )
   const { hasAttachment, dateAfter, dateBefore, q, ...filters } = withInstants(asked, ['dateAfter', 'dateBefore'])
-  return listSummaries(db, page, {
+  return listSummaries(db, viewer, page, {
     filters: { ...filters, hasAttachment: hasAttachment && hasAttachment === 'true' },
     conditions: [
       ...(dateAfter ? [sql.fragment`s.at > ${dateAfter}::timestamptz`] : []),
@@ -74,7 +77,7 @@ const listEmails = query({
   params: Type.Object({}),
   querystring: Type.Object({ ...listParameters, contact: contactFilter }),
   response: EmailPage,
-  run: (db, { query }) => list(db, query),
+  run: (db, { query, viewer }) => list(db, viewer, query),
 })
 
 const listContactEmails = query({
@@ -84,8 +87,9 @@ const listContactEmails = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object(listParameters),
   response: EmailPage,
-  async run(db, { params: { id }, query }) {
-    const page = await list(db, { ...query, contact: id })
+  async run(db, { params: { id }, query, viewer }) {
+    if (!(await seesContact(db, viewer, id))) return null
+    const page = await list(db, viewer, { ...query, contact: id })
     if (page.data.length > 0) return page
     const known = await db.rows(sql.unsafe`select from ${contacts.tables.contacts.sql} where contact_id = ${id}`)
     return known.length > 0 ? page : null
@@ -101,15 +105,14 @@ type EmailRow = SummaryRow & {
   attachments: (Omit<Attachment, 'contentId'> & { contentId: string | null })[]
 }
 
-const emailById = prepared(
-  'get-email',
-  sql.unsafe`
-    select ${summaryColumns}, t.text, t.text_own as "textOwn", e.html, e.raw, e.details, (
+const emailSeen = (viewer: Viewer, id: string | null) => sql.unsafe`
+    select ${summaryColumns(viewer)}, t.text, t.text_own as "textOwn", e.html, e.raw, e.details, (
       select coalesce(json_agg(json_build_object('id', attachment_id, 'name', name, 'type', type, 'sizeBytes', size_bytes, 'sha256', sha256,
         'disposition', disposition, 'contentId', content_id) order by place), '[]')
       from ${tables.emailAttachments.sql} a where a.email_id = e.email_id) as attachments
-    from ${tables.emails.sql} e join ${tables.emailTexts.sql} t using (email_id) where e.email_id = ${null}`,
-)
+    from ${tables.emails.sql} e join ${tables.emailTexts.sql} t using (email_id)
+    where e.email_id = ${id} and ${isEmailSeen(viewer, sql.fragment`e.email_id`)}`
+const emailById = prepared('get-email', emailSeen(everybody, null))
 
 const getEmail = query({
   operationId: 'getEmail',
@@ -118,8 +121,8 @@ const getEmail = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object({}),
   response: Email,
-  async run(db, { params: { id } }) {
-    const [row] = await db.rows<EmailRow>(emailById(id))
+  async run(db, { params: { id }, viewer }) {
+    const [row] = await db.rows<EmailRow>(viewer.sees === 'all' ? emailById(id) : emailSeen(viewer, id))
     return row ? toEmail(row) : null
   },
 })

@@ -6,6 +6,8 @@ import { type Database, sql } from '../src/platform/database.ts'
 import { pageParameters, paging, type SortKey } from '../src/platform/page.ts'
 import { projection, query, table } from '../src/platform/projection.ts'
 import { reactorJobId } from '../src/platform/reactor.ts'
+import type { Viewer } from '../src/platform/viewer.ts'
+import { isOwnRow } from './visibility.ts'
 
 /** Imports of files, and what became of each message or row in them. */
 export const imports = projection({
@@ -31,6 +33,8 @@ export const imports = projection({
         counts: 'json',
         fault: 'text',
         actor: 'text',
+        owner: 'text',
+        team: 'text',
         startedAt: 'instant',
         finishedAt: 'instant',
       },
@@ -57,7 +61,7 @@ export const imports = projection({
   },
   events: importEvents,
   on: {
-    ImportStarted: ({ imports }, { importId, kind, fileName, sizeBytes, upload, ownAddresses, map }, { id, meta }) => [
+    ImportStarted: ({ imports }, { importId, kind, fileName, sizeBytes, upload, ownAddresses, map, viewer }, { id, meta }) => [
       imports.put({
         importId,
         jobId: reactorJobId(IMPORT_REACTOR, id),
@@ -73,6 +77,8 @@ export const imports = projection({
         readBytes: 0,
         counts: none,
         actor: meta.actor,
+        owner: viewer?.owner ?? null,
+        team: viewer?.team ?? null,
         startedAt: meta.at,
       }),
     ],
@@ -114,11 +120,12 @@ const listImports = query({
     sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Only those of a file with these bytes.' })),
   }),
   response: ImportPage,
-  async run(db, { query }) {
+  async run(db, { query, viewer }) {
     const { state, sha256 } = query
     const page = paging(query, { keys: newestFirst, descending: true, scope: ['imports', state, sha256] })
     const conditions = [
       page.after,
+      isOwnRow(viewer, sql.fragment`i`),
       ...(state === undefined ? [] : [sql.fragment`i.state = ${state}`]),
       ...(sha256 === undefined ? [] : [sql.fragment`i.sha256 = ${sha256}`]),
     ]
@@ -139,8 +146,10 @@ const getImport = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object({}),
   response: Import,
-  async run(db, { params: { id } }) {
-    const [row] = await db.rows<Row>(sql.unsafe`select ${columns} from ${importTable.sql} i where import_id = ${id}`)
+  async run(db, { params: { id }, viewer }) {
+    const [row] = await db.rows<Row>(
+      sql.unsafe`select ${columns} from ${importTable.sql} i where import_id = ${id} and ${isOwnRow(viewer, sql.fragment`i`)}`,
+    )
     return row ? render(row) : null
   },
 })
@@ -157,7 +166,8 @@ const listImportResults = query({
     outcome: Type.Optional(Type.KeyOf(ImportCounts, { description: 'Only those that came to this.' })),
   }),
   response: ImportResultPage,
-  async run(db, { params: { id }, query }) {
+  async run(db, { params: { id }, query, viewer }) {
+    if (viewer.sees !== 'all' && !(await isThere(db, viewer, id))) return null
     const { outcome } = query
     const keys: SortKey[] = [{ sql: sql.fragment`r.item`, kind: 'integer' }]
     const page = paging(query, { keys, descending: false, scope: ['import-results', id, outcome] })
@@ -165,16 +175,26 @@ const listImportResults = query({
     const rows = await db.rows<ResultRow>(sql.unsafe`
       select r.item as "index", r.outcome, r.email_id as "emailId", r.contact_id as "contactId", r.code, r.reason, r.line, r.raw is not null as "hasRaw", ${page.columns}
       from ${resultTable.sql} r where r.import_id = ${id} and ${ofOutcome} and ${page.after} ${page.order}`)
-    if (rows.length === 0 && !(await db.rows(sql.unsafe`select from ${importTable.sql} where import_id = ${id}`)).length) return null
+    if (rows.length === 0 && !(await isThere(db, viewer, id))) return null
     return page.page(rows, renderResult)
   },
 })
 
+async function isThere(db: Database, viewer: Viewer, id: string): Promise<boolean> {
+  const rows = await db.rows(sql.unsafe`select from ${importTable.sql} i where import_id = ${id} and ${isOwnRow(viewer, sql.fragment`i`)}`)
+  return rows.length > 0
+}
+
+/** The ids of the imports that somebody sees, as text: jobs are known by them. */
+export const importsSeen = (viewer: Viewer) =>
+  sql.fragment`select i.import_id::text from ${importTable.sql} i where ${isOwnRow(viewer, sql.fragment`i`)}`
+
 const renderResult = (row: ResultRow): ImportResult =>
   Object.fromEntries(Object.entries(row).filter(([name, value]) => value !== null && !name.startsWith('cursor_'))) as ImportResult
 
-/** Where a mail is kept that an import could not read; null when there is none of this index. */
-export async function failedRaw(db: Database, importId: string, index: number): Promise<{ sha256: string } | null> {
+/** Where a mail is kept that an import could not read; null when there is none of this index, or the viewer does not see the import. */
+export async function failedRaw(db: Database, viewer: Viewer, importId: string, index: number): Promise<{ sha256: string } | null> {
+  if (viewer.sees !== 'all' && !(await isThere(db, viewer, importId))) return null
   const [row] = await db.rows<{ raw: { sha256: string } }>(
     sql.unsafe`select raw from ${resultTable.sql} where import_id = ${importId} and item = ${index} and raw is not null`,
   )

@@ -4,9 +4,11 @@ import { Id } from '../schema/shared.ts'
 import { type Database, prepared, sql } from '../src/platform/database.ts'
 import { pageParameters, paging } from '../src/platform/page.ts'
 import { query } from '../src/platform/projection.ts'
+import type { Viewer } from '../src/platform/viewer.ts'
 import { addressesOfContact, emailKeys, listSummaries, type SummaryRow, spellings, summaryColumns, toSummary } from './email-lists.ts'
 import { addressFilter } from './email-queries.ts'
 import { emails } from './emails.ts'
+import { addressesSeen, isEmailSeen, seesContact } from './visibility.ts'
 
 const { threads, threadMembers, emailParties, emails: emailTable } = emails.tables
 
@@ -14,6 +16,19 @@ const keys = [
   { sql: sql.fragment`s.last_at`, kind: 'instant' as const },
   { sql: sql.fragment`s.thread_id`, kind: 'uuid' as const },
 ]
+
+/**
+ * Threads as somebody sees them, to stand in a `with`: those that have a mail that he sees, told by such mails alone. It costs as much as there are of
+ * these, and nothing for who sees all.
+ */
+const threadsSeen = (viewer: Viewer, only = sql.fragment`true`) =>
+  viewer.sees === 'all'
+    ? sql.fragment`seen as not materialized (select * from ${threads.sql})`
+    : sql.fragment`seen as materialized (
+      select m.thread_id, count(*) as emails, min(m.at) as first_at, max(m.at) as last_at,
+        (array_agg(m.email_id order by m.at, m.email_id))[1] as first_email, (array_agg(m.email_id order by m.at desc, m.email_id desc))[1] as last_email
+      from (select distinct p.email_id from (${addressesSeen(viewer)}) a join ${emailParties.sql} p using (address)) e
+        join ${threadMembers.sql} m using (email_id) where ${only} group by m.thread_id)`
 
 const columns = sql.fragment`
   t.thread_id as id, t.emails, t.first_at as "firstEmailAt", t.last_at as "lastEmailAt",
@@ -31,21 +46,23 @@ const listThreads = query({
     address: addressFilter,
   }),
   response: ThreadPage,
-  async run(db, { query }) {
+  async run(db, { query, viewer }) {
     const { contact, address } = query
+    if (contact !== undefined && !(await seesContact(db, viewer, contact))) return { data: [], nextCursor: null }
     const page = paging(query, { keys, descending: true, scope: ['threads', contact, address] })
     const filters = [contact !== undefined && addressesOfContact(contact), address !== undefined && spellings(address)]
     const conditions = filters
       .filter((addresses) => addresses !== false)
       .map(
         (addresses) => sql.fragment`s.thread_id in (
-          select m.thread_id from (${addresses}) a join ${emailParties.sql} p using (address) join ${threadMembers.sql} m using (email_id))`,
+          select m.thread_id from (${addresses}) a join ${emailParties.sql} p using (address) join ${threadMembers.sql} m using (email_id)
+          where ${isEmailSeen(viewer, sql.fragment`m.email_id`)})`,
       )
     const rows = await db.rows<ThreadRow & { last: SummaryRow }>(sql.unsafe`
-      with page as (
-        select ${page.columns} from ${threads.sql} s where ${sql.join([...conditions, page.after], sql.fragment` and `)} ${page.order})
-      select page.*, ${columns}, l.last from page join ${threads.sql} t on t.thread_id = page.cursor_1, lateral (
-        select to_json(e) as last from (select ${summaryColumns} from ${emailTable.sql} e where e.email_id = t.last_email) e) l ${page.order}`)
+      with ${threadsSeen(viewer)}, page as (
+        select ${page.columns} from seen s where ${sql.join([...conditions, page.after], sql.fragment` and `)} ${page.order})
+      select page.*, ${columns}, l.last from page join seen t on t.thread_id = page.cursor_1, lateral (
+        select to_json(e) as last from (select ${summaryColumns(viewer)} from ${emailTable.sql} e where e.email_id = t.last_email) e) l ${page.order}`)
     return page.page(rows, ({ id, subject, emails, firstEmailAt, lastEmailAt, last }) => {
       const date = last.date && new Date(last.date).toISOString()
       return { id, subject, emails, firstEmailAt, lastEmailAt, lastEmail: toSummary({ ...last, date }) }
@@ -61,22 +78,26 @@ const getThread = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object(pageParameters),
   response: Thread,
-  async run(db, { params: { id }, query }) {
-    const thread = await threadOf(db, id)
+  async run(db, { params: { id }, query, viewer }) {
+    const thread = await threadOf(db, viewer, id)
     if (!thread) return null
     const page = paging(query, { keys: emailKeys, descending: false, scope: ['thread', id] })
-    const mails: { data: EmailSummary[]; nextCursor: string | null } = await listSummaries(db, page, { filters: { thread: id } })
+    const mails: { data: EmailSummary[]; nextCursor: string | null } = await listSummaries(db, viewer, page, { filters: { thread: id } })
     return { ...thread, ...mails }
   },
 })
 
+const threadSeen = (viewer: Viewer, emailId: string | null) => {
+  const threadId = sql.fragment`(select thread_id from ${threadMembers.sql} where email_id = ${emailId})`
+  return sql.unsafe`with ${threadsSeen(viewer, sql.fragment`m.thread_id = ${threadId}`)} select ${columns} from seen t where t.thread_id = ${threadId}`
+}
 const threadByEmail = prepared(
   'get-thread',
   sql.unsafe`select ${columns} from ${threadMembers.sql} m join ${threads.sql} t using (thread_id) where m.email_id = ${null}`,
 )
 
-async function threadOf(db: Database, emailId: string): Promise<ThreadRow | undefined> {
-  const [thread] = await db.rows<ThreadRow>(threadByEmail(emailId))
+async function threadOf(db: Database, viewer: Viewer, emailId: string): Promise<ThreadRow | undefined> {
+  const [thread] = await db.rows<ThreadRow>(viewer.sees === 'all' ? threadByEmail(emailId) : threadSeen(viewer, emailId))
   return thread
 }
 

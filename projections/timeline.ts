@@ -9,6 +9,7 @@ import { pageParameters, paging } from '../src/platform/page.ts'
 import { projection, query, table } from '../src/platform/projection.ts'
 import { addressesOfContact, byAddress } from './email-lists.ts'
 import { emails } from './emails.ts'
+import { seesContact } from './visibility.ts'
 
 type Kind = (typeof timelineKinds)[number]
 
@@ -26,7 +27,7 @@ const entry = (kind: Kind, contactId: string, { id, revision, meta }: RecordedEv
 /** What happened with a contact. */
 export const timeline = projection({
   name: 'timeline',
-  version: 1,
+  version: 2,
   tables: {
     timeline: table(
       ['contactId', 'revision'],
@@ -60,6 +61,9 @@ export const timeline = projection({
     ],
     ContactMethodRemoved: ({ timeline }, { contactId, methodId }, event) => [
       timeline.put(entry('method-removed', contactId, event, { methodId })),
+    ],
+    ContactAssigned: ({ timeline }, { contactId, owner, team }, event) => [
+      timeline.put(entry('assigned', contactId, event, { owner, team })),
     ],
     ContactArchived: ({ timeline }, { contactId }, event) => [timeline.put(entry('archived', contactId, event))],
     ContactRestored: ({ timeline }, { contactId }, event) => [timeline.put(entry('restored', contactId, event))],
@@ -100,7 +104,8 @@ const getContactTimeline = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object(pageParameters),
   response: TimelinePage,
-  async run(db, { params: { id }, query }): Promise<Static<typeof TimelinePage> | null> {
+  async run(db, { params: { id }, query, viewer }): Promise<Static<typeof TimelinePage> | null> {
+    if (!(await seesContact(db, viewer, id))) return null
     const scope = ['timeline', id]
     const entries = paging(query, { ...orderOf(sql.fragment`t`, sql.fragment`t.revision`, sql.fragment`t.event_id`), scope })
     const mails = paging(query, { ...orderOf(sql.fragment`s`, sql.fragment`-1::bigint`, sql.fragment`s.email_id`), scope })

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { OwnerName } from './access.ts'
 import { type EventOf, events, personal } from './define.ts'
-import { Id } from './shared.ts'
+import { Id, nullable } from './shared.ts'
 
 export const MethodType = Type.Union([
   Type.Literal('email'),
@@ -33,11 +34,16 @@ export const contactEvents = events({
     name: personal(Type.String()),
     company: personal(Type.Optional(Type.String())),
     methods: personal(Type.Array(Method)),
+    /** Whose it is: those of the key that made it. */
+    owner: personal(Type.Optional(OwnerName)),
+    team: personal(Type.Optional(OwnerName)),
   },
   ContactRenamed: { contactId: Id, name: personal(Type.String()) },
   ContactCompanyChanged: { contactId: Id, company: personal(Type.Union([Type.String(), Type.Null()])) },
   ContactMethodAdded: { contactId: Id, method: personal(Method) },
   ContactMethodRemoved: { contactId: Id, methodId: Id },
+  /** Whose it is from now on; null: nobody's. */
+  ContactAssigned: { contactId: Id, owner: personal(nullable(OwnerName)), team: personal(nullable(OwnerName)) },
   ContactArchived: { contactId: Id },
   ContactRestored: { contactId: Id },
   NoteAdded: { contactId: Id, noteId: Id, text: personal(Type.String()) },

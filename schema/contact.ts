@@ -48,6 +48,8 @@ export const Contact = Type.Object(
     createdAt: Instant,
     updatedAt: Instant,
     revision: Type.Integer({ minimum: 0, description: 'The number of the last event about the contact; the ETag begins with it.' }),
+    owner: Type.Optional(Type.String({ description: "Whose it is. Left out where it is nobody's." })),
+    team: Type.Optional(Type.String({ description: 'The team of its owner.' })),
     emailsReceived: Type.Optional(
       Type.Integer({
         minimum: 0,
@@ -80,6 +82,7 @@ export const timelineKinds = [
   'company-changed',
   'method-added',
   'method-removed',
+  'assigned',
   'archived',
   'restored',
   'note',
@@ -106,6 +109,8 @@ export const TimelineEntry = Type.Object(
     revision: Type.Optional(Type.Integer({ minimum: 0, description: "The contact's; a mail has none." })),
     name: Type.Optional(Type.String({ description: 'The name that was given then (created, renamed).' })),
     company: Type.Optional(nullable(Type.String({ description: 'The company that was given then (created, company-changed).' }))),
+    owner: Type.Optional(nullable(Type.String({ description: 'Whom it was given to then (created, assigned).' }))),
+    team: Type.Optional(nullable(Type.String())),
     methods: Type.Optional(Type.Array(ContactMethod, { description: 'What the contact was created with.' })),
     method: Type.Optional(ContactMethod),
     methodId: Type.Optional(Id),

@@ -3,7 +3,9 @@ import { contactEvents } from './contact-events.ts'
 import { emailEvents } from './email-events.ts'
 import { heartbeatEvents } from './heartbeat-events.ts'
 import { importEvents } from './import-events.ts'
+import { keyEvents } from './key-events.ts'
 import { mailboxEvents } from './mailbox-events.ts'
+import { roleEvents } from './role-events.ts'
 import { syncEvents } from './sync-events.ts'
 
 /** Every event there is, by category. A test keeps this list complete. */
@@ -13,6 +15,8 @@ export const eventsByCategory = {
   import: importEvents,
   mailbox: mailboxEvents,
   sync: syncEvents,
+  key: keyEvents,
+  role: roleEvents,
   claim: claimEvents,
   heartbeat: heartbeatEvents,
 }
@@ -24,6 +28,8 @@ export const allEvents = {
   ...importEvents,
   ...mailboxEvents,
   ...syncEvents,
+  ...keyEvents,
+  ...roleEvents,
   ...claimEvents,
   ...heartbeatEvents,
 }

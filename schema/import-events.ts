@@ -1,7 +1,8 @@
 import { type Static, Type } from '@sinclair/typebox'
+import { OwnerName, Sees } from './access.ts'
 import { type EventOf, events, personal } from './define.ts'
 import { BlobReference } from './email.ts'
-import { Id } from './shared.ts'
+import { Id, nullable } from './shared.ts'
 
 export const ImportKind = Type.Union([Type.Literal('eml'), Type.Literal('mbox'), Type.Literal('csv'), Type.Literal('vcard')])
 export type ImportKind = Static<typeof ImportKind>
@@ -33,6 +34,9 @@ export const ImportOutcome = Type.Object({
 })
 export type ImportOutcome = Static<typeof ImportOutcome>
 
+/** Whom an import is carried out for. */
+export const Viewer = Type.Object({ sees: Sees, owner: nullable(OwnerName), team: nullable(OwnerName) })
+
 /**
  * How far an import is: all that comes before message or row number `done`, in the file before byte `offset`, has its outcome. Each event says it
  * from the beginning on, so that the newest one alone tells where to go on.
@@ -52,6 +56,8 @@ export const importEvents = events({
     ownAddresses: personal(Type.Array(Type.String())),
     /** What the columns of a CSV file are, as they were given. */
     map: personal(Type.Array(Type.String())),
+    /** Whose it is, and what it may see and change: as the key of who started it. */
+    viewer: personal(Type.Optional(Viewer)),
   },
   ImportProgressed: { importId: Id, ...progress, outcomes: personal(Type.Array(ImportOutcome, { maxItems: 500 })) },
   /** `fault`: why nothing (more) of the file could be read. */

@@ -3,15 +3,18 @@ import type { FastifyInstance } from 'fastify'
 import { projections, queries } from '../projections/index.ts'
 import { Contact } from '../schema/contact.ts'
 import { Id } from '../schema/shared.ts'
+import { access, permissionsOf } from './access.ts'
 import { projectionRoutes } from './admin/projection-routes.ts'
 import { commands } from './commands.ts'
 import { batchRoute } from './contacts/batch.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
 import { dispatch } from './contacts/upsert.ts'
-import { emailFileRoutes } from './emails/routes.ts'
+import { emailFileRoutes, onlySeen } from './emails/routes.ts'
 import { importRoutes } from './import/routes.ts'
 import { jobRoutes } from './jobs/routes.ts'
 import { journalRoutes } from './journal/routes.ts'
+import { roleRoutes } from './keys/role-routes.ts'
+import { keyRoutes } from './keys/routes.ts'
 import { type ApiKeys, createApiKeys } from './platform/api-keys.ts'
 import { commandRoute, type View } from './platform/http/commands.ts'
 import { type Check, healthRoutes } from './platform/http/health.ts'
@@ -59,8 +62,8 @@ type Options = {
 /** The HTTP API: every route is derived from the lists of commands and queries. */
 export async function createApp({ services, tables, checks, adminKey, version, log }: Options): Promise<App> {
   const { pool, store, runner, claims, vault, jobs } = services
-  const keys = createApiKeys(pool, adminKey)
-  const server = createServer(keys, log)
+  const keys = createApiKeys(pool, adminKey, { permissionsOf })
+  const server = createServer(keys, access, log)
   const secret = vault.secret('requests')
   const metrics = createMetrics()
   requestMetrics(metrics, server)
@@ -75,7 +78,7 @@ export async function createApp({ services, tables, checks, adminKey, version, l
     },
   )
 
-  const execute = dispatch(runner, claims)
+  const execute = onlySeen(pool, dispatch(runner, claims))
   for (const command of commands) commandRoute(server, command, views[command.decider.category]!, execute, secret)
   batchRoute(server, runner, claims, secret)
 
@@ -89,6 +92,8 @@ export async function createApp({ services, tables, checks, adminKey, version, l
   projectionRoutes(server, services, progress)
   await importRoutes(server, services)
   emailFileRoutes(server, services)
+  keyRoutes(server, services)
+  roleRoutes(server, services)
 
   jobMetrics(metrics, jobs)
   projectionMetrics(metrics, progress)

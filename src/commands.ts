@@ -1,3 +1,4 @@
+import { assignContact } from './contacts/assign.ts'
 import {
   addContactMethod,
   addNote,
@@ -20,6 +21,7 @@ export const commands: readonly Command[] = [
   deleteContact,
   archiveContact,
   restoreContact,
+  assignContact,
   addContactMethod,
   removeContactMethod,
   addNote,

@@ -30,6 +30,8 @@ if (!process.argv[2] || !program.commands.some((command) => command.name() === p
   importCommand(program, readConfig)
   const { projectionCommands } = await import('./cli/projections.ts')
   projectionCommands(program, readConfig)
+  const { keyCommands } = await import('./cli/keys.ts')
+  keyCommands(program, readConfig)
   const { blobCommands } = await import('./cli/blobs.ts')
   blobCommands(program, readConfig)
   const { vaultCommands } = await import('./cli/vault.ts')

@@ -3,16 +3,14 @@ import { MultiBar, type SingleBar } from 'cli-progress'
 import type { Command, CommanderError } from 'commander'
 import type { ParkedEvent, ProjectionStatus, Replayed } from '../../schema/projection.ts'
 import type { Config } from '../config.ts'
-import { call, type Request, type Service, ServiceError } from './service.ts'
+import { type Asking, asker } from './service.ts'
 import { tell } from './tell.ts'
 
 /** Exit codes: done; a projection halted, or something stays parked; the call was wrong or could not be carried out. */
 const EXIT = { done: 0, left: 1, wrongCall: 2 }
-const PATIENCE_SECONDS = 30
 const LOOK_MS = 500
 
 type Told = { text: string; data: unknown; code?: number }
-type Asking = <T>(method: Request['method'], path: string, body?: unknown) => Promise<T>
 
 /** Adds `projections` and what is done with them. They ask the service, over HTTP. */
 export function projectionCommands(program: Command, config: () => Config): void {
@@ -83,13 +81,6 @@ export function projectionCommands(program: Command, config: () => Config): void
 type Options = { json?: boolean; park?: boolean; wait?: boolean }
 
 const path = (...parts: string[]) => ['/v1/admin/projections', ...parts.map(encodeURIComponent)].join('/')
-
-function asker(config: () => Config): Asking {
-  const { serviceUrl, apiKey } = config()
-  if (!apiKey) throw new ServiceError(`Set SMARTCRM_KEY to an API key of the service at ${serviceUrl}.`, true)
-  const service: Service = { url: serviceUrl, key: apiKey, patienceSeconds: PATIENCE_SECONDS }
-  return async <T>(method: Request['method'], path: string, body?: unknown) => (await call(service, { method, path, body })).body as T
-}
 
 /** Shows a bar a projection on a terminal, until none is being built any more. */
 async function untilBuilt(ask: Asking, names: readonly string[], { json = false }: Options): Promise<Told> {

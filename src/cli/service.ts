@@ -1,5 +1,7 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Problem } from '../../schema/problem.ts'
+import type { Config } from '../config.ts'
 import { Fault } from '../platform/fault.ts'
 
 /** The SmartCRM service as the command line reaches it. */
@@ -12,7 +14,7 @@ export type Service = {
   onWait?: (why: string) => void
 }
 
-export type Request = { method: 'GET' | 'POST'; path: string; headers?: Record<string, string>; body?: unknown }
+export type Request = { method: 'GET' | 'POST' | 'PUT' | 'DELETE'; path: string; headers?: Record<string, string>; body?: unknown }
 export type Answer = { status: number; headers: Headers; body: unknown }
 
 /** The service did not do what was asked; the message says why and what to do. */
@@ -27,6 +29,8 @@ export class ServiceError extends Fault {
 }
 
 const REQUEST_TIMEOUT_SECONDS = 120
+/** For what somebody waits for at a terminal. */
+const PATIENCE_SECONDS = 30
 /** What a second try may not meet again. A 500 is none: it would come back as often as it is asked for. */
 export const TRANSIENT = new Set([408, 429, 502, 503, 504])
 
@@ -43,6 +47,19 @@ export async function call(service: Service, request: Request): Promise<Answer> 
     else if (TRANSIENT.has(tried.status)) await retry(`it answers ${tried.status}`, retryAfterSeconds(tried.headers.get('retry-after')))
     else if (tried.status >= 300) throw refusal(service, tried)
     else return tried
+  }
+}
+
+export type Asking = <T>(method: Request['method'], path: string, body?: unknown) => Promise<T>
+
+/** Asks the service of the settings; every command with an `Idempotency-Key`, since it may be sent twice. @throws ServiceError */
+export function asker(config: () => Config): Asking {
+  const { serviceUrl, apiKey } = config()
+  if (!apiKey) throw new ServiceError(`Set SMARTCRM_KEY to an API key of the service at ${serviceUrl}.`, true)
+  const service: Service = { url: serviceUrl, key: apiKey, patienceSeconds: PATIENCE_SECONDS }
+  return async <T>(method: Request['method'], path: string, body?: unknown) => {
+    const headers: Record<string, string> = method === 'GET' ? {} : { 'idempotency-key': randomUUID() }
+    return (await call(service, { method, path, headers, body })).body as T
   }
 }
 

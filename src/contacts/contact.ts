@@ -3,6 +3,7 @@ import { contactEvents, type Method, MethodType } from '../../schema/contact-eve
 import { Id, line } from '../../schema/shared.ts'
 import { type Context, command, decider } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
+import { isVisible } from '../platform/viewer.ts'
 import { methodFaults, newMethods } from './methods.ts'
 
 const {
@@ -16,7 +17,15 @@ const {
   NoteAdded,
 } = contactEvents
 
-type Known = { status: 'active' | 'archived'; name: string; company: string | null; methods: readonly Method[]; removed: readonly string[] }
+type Known = {
+  status: 'active' | 'archived'
+  name: string
+  company: string | null
+  methods: readonly Method[]
+  removed: readonly string[]
+  owner: string | null
+  team: string | null
+}
 export type Contact = { status: 'unknown' } | Known
 
 const change = (contact: Contact, to: (known: Known) => Partial<Known>): Contact =>
@@ -27,16 +36,26 @@ export const contact = decider<Contact, typeof contactEvents>(
   contactEvents,
   { status: 'unknown' },
   {
-    ContactCreated: (_, { name, company, methods }) => ({ status: 'active', name, company: company ?? null, methods, removed: [] }),
+    ContactCreated: (_, { name, company, methods, owner, team }) => ({
+      status: 'active',
+      name,
+      company: company ?? null,
+      methods,
+      removed: [],
+      owner: owner ?? null,
+      team: team ?? null,
+    }),
     ContactRenamed: (state, { name }) => change(state, () => ({ name })),
     ContactCompanyChanged: (state, { company }) => change(state, () => ({ company })),
     ContactMethodAdded: (state, { method }) => change(state, ({ methods }) => ({ methods: [...methods, method] })),
     ContactMethodRemoved: (state, { methodId }) =>
       change(state, ({ methods, removed }) => ({ methods: methods.filter(({ id }) => id !== methodId), removed: [...removed, methodId] })),
+    ContactAssigned: (state, { owner, team }) => change(state, () => ({ owner, team })),
     ContactArchived: (state) => change(state, () => ({ status: 'archived' })),
     ContactRestored: (state) => change(state, () => ({ status: 'active' })),
     NoteAdded: (state) => state,
   },
+  (state, viewer) => state.status === 'unknown' || isVisible(viewer, state),
 )
 
 /** The normal forms of the e-mail addresses that a contact has: those that it is the one owner of. */
@@ -64,7 +83,8 @@ const faultsOfMethods = (body: unknown) => {
   return Array.isArray(methods) ? methods.slice(0, MAX_METHODS).flatMap((method, index) => methodFaults(`/methods/${index}`, method)) : []
 }
 
-function known(state: Contact): Known {
+/** @throws Refused when there is none */
+export function known(state: Contact): Known {
   if (state.status === 'unknown') throw new Refused('contact-not-found', 'There is no such contact.', 404)
   return state
 }
@@ -77,13 +97,15 @@ function active(state: Contact): Known {
 
 const trimmed = (text: string | undefined) => text?.trim()
 
-function created({ name, company, methods = [] }: Static<typeof ContactPut>, { id, newId }: Context) {
+function created({ name, company, methods = [] }: Static<typeof ContactPut>, { id, newId, viewer: { owner, team } }: Context) {
   return [
     ContactCreated({
       contactId: id,
       name: name.trim(),
       ...(company && { company: company.trim() }),
       methods: newMethods(methods, [], newId, 1),
+      ...(owner !== null && { owner }),
+      ...(team !== null && { team }),
     }),
   ]
 }

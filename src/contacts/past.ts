@@ -9,13 +9,23 @@ import { comparePositions, formatPosition, parsePosition } from '../platform/pos
 import { type QueryEndpoint, query } from '../platform/projection.ts'
 import { Invalid, Refused } from '../platform/refusal.ts'
 import { createMemoryTables, foldInMemory } from '../platform/rows.ts'
+import { fold } from '../platform/runner.ts'
 import { normaliseValue } from '../platform/values.ts'
+import { isVisible, type Viewer } from '../platform/viewer.ts'
+import { contact } from './contact.ts'
 
 type Load = (stream: string) => Promise<RecordedEvent[]>
 
 /** A contact as its events make it: the same projection that builds the read tables, folded in memory. Null before its first event. */
 export const contactAt = (events: readonly RecordedEvent[], id: string): Static<typeof Contact> | null =>
   contactFromMemory(foldInMemory(contacts, events), id)
+
+/** Whether somebody sees the contact: by whose it is now, also where it is asked how it was. */
+function sees(viewer: Viewer, events: readonly RecordedEvent[]): boolean {
+  if (viewer.sees === 'all') return true
+  const state = fold(contact, events)
+  return state.status !== 'unknown' && isVisible(viewer, state)
+}
 
 const timeFaults = checker(Type.String({ format: 'date-time' }))
 
@@ -44,7 +54,9 @@ export const contactNowOrThen = (now: QueryEndpoint, load: Load): QueryEndpoint 
     const { asOf } = input.query as { asOf?: string }
     if (asOf === undefined) return now.run(db, input)
     const { id } = input.params as { id: string }
-    const events = until(await load(`contact-${id}`), asOf)
+    const all = await load(`contact-${id}`)
+    if (!sees(input.viewer, all)) return null
+    const events = until(all, asOf)
     if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
     return contactAt(events, id)
   },
@@ -59,9 +71,9 @@ export const contactHistory = (load: Load): QueryEndpoint =>
     params: Type.Object({ id: Id }),
     querystring: Type.Object({}),
     response: History,
-    async run(_db, { params: { id } }) {
+    async run(_db, { params: { id }, viewer }) {
       const events = await load(`contact-${id}`)
-      if (events.length === 0) return null
+      if (events.length === 0 || !sees(viewer, events)) return null
       const tables = createMemoryTables(contacts)
       let before: object = {}
       const data = events.map((event): Static<typeof HistoryEntry> => {

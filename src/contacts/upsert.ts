@@ -1,9 +1,10 @@
 import { normalizeEmail } from '../platform/email-address.ts'
 import type { Execute } from '../platform/http/commands.ts'
 import { Invalid, Refused } from '../platform/refusal.ts'
-import type { Outcome, Request, Runner } from '../platform/runner.ts'
+import { fold, type Outcome, type Request, type Runner } from '../platform/runner.ts'
+import { isVisible } from '../platform/viewer.ts'
 import type { Claims } from './claims.ts'
-import { type ContactInput, createContact, upsertContact } from './contact.ts'
+import { type ContactInput, contact, createContact, upsertContact } from './contact.ts'
 
 const TRIES = 5
 
@@ -13,7 +14,10 @@ const TRIES = 5
  * A repeat is about the contact of the first time, also when the addresses have moved on since.
  * @throws Refused when the addresses belong to different contacts, or the contact is archived
  */
-export async function upsert(runner: Runner, claims: Claims, { id, ...body }: ContactInput, request: Request): Promise<Outcome> {
+export const upsert = (runner: Runner, claims: Claims, input: ContactInput, request: Request): Promise<Outcome> =>
+  discreetly(runner, request, () => upsertAny(runner, claims, input, request))
+
+async function upsertAny(runner: Runner, claims: Claims, { id, ...body }: ContactInput, request: Request): Promise<Outcome> {
   const addresses = (body.methods ?? []).flatMap(({ type, value }) => (type === 'email' ? (normalizeEmail(value) ?? []) : []))
   for (let attempt = 1; ; attempt += 1) {
     const target = id ?? (await claims.contactOf(addresses, request.fresh ? undefined : request.commandId))
@@ -23,6 +27,8 @@ export async function upsert(runner: Runner, claims: Claims, { id, ...body }: Co
         fresh: request.fresh === true && !target,
       })
     } catch (error) {
+      // Whose address it is may not be told, but that it is somebody's is no secret: there can be no second owner.
+      if (isRefused(error, 'contact-not-found') && target && !id) throw takenBySomebody()
       const again = error instanceof Refused && error.code === 'address-taken' && !target
       if (!again || attempt === TRIES) throw error
       if (error.retryAfterSeconds !== undefined)
@@ -33,13 +39,30 @@ export async function upsert(runner: Runner, claims: Claims, { id, ...body }: Co
 
 /** Creates, and nothing else: a taken address or id is refused. */
 export const create = (runner: Runner, input: ContactInput, request: Request): Promise<Outcome> =>
-  runner.execute(createContact, input, {}, request)
+  discreetly(runner, request, () => runner.execute(createContact, input, {}, request))
+
+const isRefused = (error: unknown, code: string): error is Refused => error instanceof Refused && error.code === code
+const takenBySomebody = () =>
+  new Refused('address-taken', 'One of the e-mail addresses belongs to a contact that this key does not see.', 409)
+
+/** Does not name the owner of an address to whom may not see him. */
+async function discreetly(runner: Runner, { viewer }: Request, work: () => Promise<Outcome>): Promise<Outcome> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!viewer || viewer.sees === 'all' || !isRefused(error, 'address-taken') || error.details['owner'] === undefined) throw error
+    const owner = fold(contact, await runner.load(`contact-${error.details['owner']}`))
+    // Who is about to have it has no events yet: that it is being given away says no more than its id.
+    if (owner.status !== 'unknown' && isVisible(viewer, owner)) throw error
+    throw takenBySomebody()
+  }
+}
 
 /** Puts in front of the runner what a decision about one stream cannot know: whose address it is. */
 export const dispatch =
   (runner: Runner, claims: Claims): Execute =>
   (command, body, params, request) => {
-    if (command !== upsertContact) return runner.execute(command, body, params, request)
+    if (command !== upsertContact) return discreetly(runner, request, () => runner.execute(command, body, params, request))
     const address = params['address']!
     if (!normalizeEmail(address))
       throw new Invalid([{ path: '/params/address', message: 'must be an e-mail address, like ada@example.com' }])

@@ -1,14 +1,20 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { seesEmail } from '../../projections/visibility.ts'
 import type { emailEvents } from '../../schema/email-events.ts'
 import { Id } from '../../schema/shared.ts'
 import type { BlobKey } from '../platform/blobs.ts'
+import type { Database } from '../platform/database.ts'
 import { sendBlob } from '../platform/http/blobs.ts'
+import type { Execute } from '../platform/http/commands.ts'
 import { problemResponse } from '../platform/http/openapi.ts'
 import { Refused } from '../platform/refusal.ts'
 import { fold } from '../platform/runner.ts'
+import { everybody } from '../platform/viewer.ts'
 import type { Services } from '../services.ts'
 import { email } from './email.ts'
+
+const notFound = () => new Refused('email-not-found', 'There is no such mail.', 404)
 
 type Email = ReturnType<typeof emailEvents.EmailReceived>['data']
 
@@ -26,18 +32,19 @@ const bytes = (description: string, ...types: string[]) => ({
   default: problemResponse,
 })
 
-/** A mail's bytes: as it came, its HTML, its attachments. Answered from the log, which is never behind. */
-export function emailFileRoutes(app: FastifyInstance, { runner, vault, blobs }: Services): void {
-  const stored = async (id: string): Promise<{ data: Email; key: BlobKey }> => {
+/** A mail's bytes: as it came, its HTML, its attachments. Answered from the log, which is never behind; whether one sees them, by the tables. */
+export function emailFileRoutes(app: FastifyInstance, { runner, vault, blobs, pool }: Services): void {
+  const stored = async (request: FastifyRequest): Promise<{ data: Email; key: BlobKey }> => {
+    const { id } = request.params as { id: string }
     const events = await runner.load(`email-${id}`)
+    if (!(await seesEmail(pool, request.caller.viewer, id))) throw notFound()
     const last = events.at(-1)
     if (last?.erased) throw new Refused('content-erased', 'This mail was erased for good.', 410)
-    if (!last || fold(email, events).status !== 'stored') throw new Refused('email-not-found', 'There is no such mail.', 404)
+    if (!last || fold(email, events).status !== 'stored') throw notFound()
     const keyId = last.meta.key!
     return { data: last.data as Email, key: { id: keyId, key: (await vault.keys([keyId])).get(keyId) ?? null } }
   }
   const tags = ['emails']
-  const idOf = (request: FastifyRequest) => (request.params as { id: string }).id
 
   app.get('/v1/emails/:id/raw', {
     schema: {
@@ -48,7 +55,7 @@ export function emailFileRoutes(app: FastifyInstance, { runner, vault, blobs }: 
       response: bytes('The mail (RFC 5322).', 'message/rfc822'),
     },
     async handler(request, reply) {
-      const { data, key } = await stored(idOf(request))
+      const { data, key } = await stored(request)
       return sendBlob(request, reply, blobs, {
         key,
         sha256: data.raw.sha256,
@@ -69,7 +76,7 @@ export function emailFileRoutes(app: FastifyInstance, { runner, vault, blobs }: 
       response: bytes('A piece of HTML.', 'text/html'),
     },
     async handler(request, reply) {
-      const { data, key } = await stored(idOf(request))
+      const { data, key } = await stored(request)
       if (!data.html) throw new Refused('email-without-html', 'This mail has no HTML. Its text is in /v1/emails/{id}.', 404)
       return sendBlob(request, reply, blobs, {
         key,
@@ -90,7 +97,7 @@ export function emailFileRoutes(app: FastifyInstance, { runner, vault, blobs }: 
       response: bytes('Its bytes, in the type that the mail gives it; what a browser might run is application/octet-stream.', '*/*'),
     },
     async handler(request, reply) {
-      const { data, key } = await stored(idOf(request))
+      const { data, key } = await stored(request)
       const { attachmentId } = request.params as { attachmentId: string }
       const found = data.attachments.find(({ id }) => id === attachmentId)
       if (!found) throw new Refused('attachment-not-found', 'The mail has no such attachment.', 404)
@@ -98,3 +105,13 @@ export function emailFileRoutes(app: FastifyInstance, { runner, vault, blobs }: 
     },
   })
 }
+
+/** Puts in front of commands on mails whether the caller sees the mail, which is no part of it but follows from its people. */
+export const onlySeen =
+  (pool: Database, execute: Execute): Execute =>
+  async (command, body, params, request) => {
+    const { viewer = everybody } = request
+    const isHidden = command.decider === email && !(await seesEmail(pool, viewer, params['id']!))
+    if (isHidden) throw notFound()
+    return execute(command, body, params, request)
+  }

@@ -13,6 +13,7 @@ import { Invalid, Refused } from '../platform/refusal.ts'
 import type { Request } from '../platform/runner.ts'
 import { uuidv5 } from '../platform/uuid.ts'
 import type { SubjectKey } from '../platform/vault.ts'
+import type { Viewer } from '../platform/viewer.ts'
 import type { Services } from '../services.ts'
 import { readContacts } from './contacts.ts'
 import { parseMap } from './csv-columns.ts'
@@ -39,6 +40,8 @@ export type Source = {
   readonly map: readonly string[]
   readonly correlationId: string
   readonly causationId: string
+  /** Whom it is carried out for. */
+  readonly viewer: Viewer
 }
 
 /** The messages or rows of an upload from where an earlier run recorded that it was. @throws UnreadableFile; BlobDamaged and the like */
@@ -49,10 +52,11 @@ export function itemsOf(services: Services, source: Source, from: { done: number
 }
 
 /** Of each message and row the command is the same in every run, so that what was done but not recorded is not done again. */
-function requestOf({ importId, correlationId, causationId }: Source, secret: Buffer, index: number): Request {
+function requestOf({ importId, correlationId, causationId, viewer }: Source, secret: Buffer, index: number): Request {
   const commandId = uuidv5(`item ${index}`, importId)
   return {
     actor: 'system:worker',
+    viewer,
     commandId,
     request: digest(secret, 'import', importId, index),
     correlationId,

@@ -8,6 +8,7 @@ import { positionHeader, requestOf, sendPosition } from '../platform/http/comman
 import { problemResponse } from '../platform/http/openapi.ts'
 import { reactorJobId } from '../platform/reactor.ts'
 import { Refused } from '../platform/refusal.ts'
+import type { Viewer } from '../platform/viewer.ts'
 import type { Services } from '../services.ts'
 import { startImport } from './import.ts'
 import { multipart, receive, sniffing } from './upload.ts'
@@ -45,6 +46,9 @@ const uploadSchema = {
   },
 }
 
+/** Who does not see all has imports of his own: what others have taken in is not there for him. */
+const scopeOf = ({ sees, owner }: Viewer): string | null => (sees === 'all' ? null : owner)
+
 /** Files come in, and mails that could not be read go out as they came. */
 export async function importRoutes(app: FastifyInstance, services: Services): Promise<void> {
   const { runner, vault, blobs, store, pool } = services
@@ -58,21 +62,30 @@ export async function importRoutes(app: FastifyInstance, services: Services): Pr
       validatorCompiler: () => () => true,
       async handler(http, reply) {
         const asked = requestOf(http, secret, null)
+        const { viewer } = http.caller
         const key = await vault.claim()
         const sniffed = sniffing()
         // The key is this upload's alone, so all that it has sealed can be removed with it.
         const discard = async () => {
           for await (const blob of blobs.list(key.id)) await blobs.remove(blob)
         }
-        const { upload, ...form } = await receive(http, vault.secret('emails'), (file) => blobs.put(key, sniffed.through(file))).catch(
-          async (error) => {
-            await discard().catch(() => {})
-            throw error
-          },
-        )
+        const { upload, ...form } = await receive(http, vault.secret('emails'), scopeOf(viewer), (file) =>
+          blobs.put(key, sniffed.through(file)),
+        ).catch(async (error) => {
+          await discard().catch(() => {})
+          throw error
+        })
         const kind = sniffed.kind()
         const { importId, fileName, me, map } = form
-        const body = { kind, sizeBytes: upload.sizeBytes, upload, ...(fileName !== undefined && { fileName }), ownAddresses: me, map }
+        const body = {
+          kind,
+          sizeBytes: upload.sizeBytes,
+          upload,
+          ...(fileName !== undefined && { fileName }),
+          ownAddresses: me,
+          map,
+          viewer,
+        }
         // All that follows from an import can be told, and undone, by its id.
         const correlationId = http.headers['x-correlation-id'] === undefined ? importId : asked.correlationId
         const request = { ...asked, request: importId, correlationId, key, fresh: false, ifMatch: undefined }
@@ -102,7 +115,7 @@ export async function importRoutes(app: FastifyInstance, services: Services): Pr
     },
     async handler(request: FastifyRequest, reply) {
       const { id, index } = request.params as { id: string; index: number }
-      const raw = await failedRaw(pool, id, index)
+      const raw = await failedRaw(pool, request.caller.viewer, id, index)
       if (!raw) throw new Refused('import-result-not-found', 'There is no such result, or its mail is not kept apart.', 404)
       const first = await store.readFirst(`import-${id}`)
       const keyId = (first?.metadata as { key?: string } | undefined)?.key

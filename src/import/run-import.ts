@@ -2,6 +2,7 @@ import type { ImportCounts, ImportOutcome, importEvents } from '../../schema/imp
 import { blobName } from '../platform/blob-name.ts'
 import { FailedForGood, type JobRun } from '../platform/jobs.ts'
 import { fold } from '../platform/runner.ts'
+import { everybody } from '../platform/viewer.ts'
 import { type Done, inWindows } from '../platform/windows.ts'
 import type { Services } from '../services.ts'
 import { UnreadableFile } from './contact-input.ts'
@@ -62,11 +63,21 @@ async function sourceOf(
   started: Started,
   meta: { key: string | null; $correlationId: string; eventId: string },
 ): Promise<Source> {
-  const { kind, upload, ownAddresses, map } = started
+  const { kind, upload, ownAddresses, map, viewer = everybody } = started
   const id = meta.key!
   const key = (await vault.keys([id])).get(id)
   if (!key) throw new FailedForGood('import-erased', 'The uploaded file was erased.')
-  return { importId, kind, upload, ownAddresses, map, key: { id, key }, correlationId: meta.$correlationId, causationId: meta.eventId }
+  return {
+    importId,
+    kind,
+    upload,
+    ownAddresses,
+    map,
+    viewer,
+    key: { id, key },
+    correlationId: meta.$correlationId,
+    causationId: meta.eventId,
+  }
 }
 
 /**

@@ -42,11 +42,18 @@ const PUT = 'smartcrm/import/1'
 /**
  * What an import is known by: its file's bytes, one's own addresses and the columns' meanings. With a secret, so that nobody who sees the log can
  * tell whether a file that he has too was imported.
+ * @param scope whose imports it is one of, where they are apart from those of others
  */
-export const importIdOf = (secret: Uint8Array, sha256: string, me: readonly string[], map: readonly string[]): string =>
+export const importIdOf = (
+  secret: Uint8Array,
+  sha256: string,
+  me: readonly string[],
+  map: readonly string[],
+  scope: string | null,
+): string =>
   toUuid(
     createHmac('sha256', createSecretKey(secret))
-      .update(JSON.stringify([PUT, sha256, me, map]))
+      .update(JSON.stringify([PUT, sha256, me, map, ...(scope === null ? [] : [scope])]))
       .digest()
       .subarray(0, 16),
     8,
@@ -59,6 +66,7 @@ export const importIdOf = (secret: Uint8Array, sha256: string, me: readonly stri
 export async function receive(
   request: FastifyRequest,
   secret: Uint8Array,
+  scope: string | null,
   put: (file: AsyncIterable<Uint8Array>) => Promise<BlobReference>,
 ): Promise<Upload> {
   if (!request.isMultipart())
@@ -106,7 +114,7 @@ export async function receive(
   if (upload?.sizeBytes === 0) faults.push({ path: '/file', message: 'is empty' })
   if (faults.length > 0) throw new Invalid(faults)
   const own = [...me].sort()
-  return { importId: importIdOf(secret, upload!.sha256, own, map), upload: upload!, fileName, me: own, map }
+  return { importId: importIdOf(secret, upload!.sha256, own, map, scope), upload: upload!, fileName, me: own, map }
 }
 
 const incomplete = () => new Refused('form-incomplete', 'The form is cut short, or is none: send it again.', 400)

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { importsSeen } from '../../projections/imports.ts'
 import { Job, JobPage, JobState } from '../../schema/job.ts'
 import { Id } from '../../schema/shared.ts'
 import { problemResponse } from '../platform/http/openapi.ts'
@@ -32,9 +33,11 @@ export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
   const tags = ['jobs']
   const params = Type.Object({ id: Id })
 
-  const found = async (id: string): Promise<Job> => {
+  /** Who does not see all sees the jobs of the imports that he sees. */
+  const keysFor = ({ caller: { viewer } }: FastifyRequest) => (viewer.sees === 'all' ? null : importsSeen(viewer))
+  const found = async (request: FastifyRequest): Promise<Job> => {
     await jobs.ready()
-    const job = await findJob(pool, types, id)
+    const job = await findJob(pool, types, (request.params as { id: string }).id, keysFor(request))
     if (!job) throw new Refused('job-not-found', 'There is no job with this id. Those that are over are kept for a week.', 404)
     return job
   }
@@ -45,14 +48,14 @@ export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
     async handler(request, reply) {
       await jobs.ready()
       const query = request.query as Static<typeof Filters>
-      const page = await listJobs(pool, types, query as Parameters<typeof listJobs>[2])
+      const page = await listJobs(pool, types, query as Parameters<typeof listJobs>[2], keysFor(request))
       return sendCacheable(request, reply, page)
     },
   })
 
   app.get('/v1/jobs/:id', {
     schema: { operationId: 'getJob', summary: 'Get a job', tags, params, response: answersOf(Job) },
-    handler: async (request, reply) => sendCacheable(request, reply, await found((request.params as { id: string }).id)),
+    handler: async (request, reply) => sendCacheable(request, reply, await found(request)),
   })
 
   app.post('/v1/jobs/:id/retry', {
@@ -65,13 +68,13 @@ export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
       response: acted,
     },
     async handler(request) {
-      const job = await found((request.params as { id: string }).id)
+      const job = await found(request)
       // Asked again while it already waits or runs anew, there is nothing left to do.
       if (job.state === 'running' || job.state === 'waiting') return job
       if (!(await jobs.retry(typeOf(job), job.id))) {
         throw new Refused('job-over', `This job is ${job.state}: only one that failed can be tried again.`)
       }
-      return found(job.id)
+      return found(request)
     },
   })
 
@@ -85,10 +88,10 @@ export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
       response: acted,
     },
     async handler(request) {
-      const job = await found((request.params as { id: string }).id)
+      const job = await found(request)
       if (job.state === 'cancelled') return job
       if (!(await jobs.cancel(typeOf(job), job.id))) throw new Refused('job-over', 'This job is done: there is nothing left to cancel.')
-      return found(job.id)
+      return found(request)
     },
   })
 }

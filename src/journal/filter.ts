@@ -27,21 +27,24 @@ export const filterParameters = {
   type: Type.Optional(list('Only events of these types; with `category`, those that fit both.', ['ContactCreated,ContactRenamed'])),
 }
 
-/** @throws Invalid naming everything that there is not, and what there is */
-export function parseFilter(query: { category?: unknown; type?: unknown }): Filter {
+/** Everything that the journal has. */
+export const journalCategories: readonly string[] = [...typesOf.keys()]
+
+/**
+ * @param open the categories that the caller may be shown; what is in the others is not there for him
+ * @throws Invalid naming everything that there is not, and what there is
+ */
+export function parseFilter(query: { category?: unknown; type?: unknown }, open: readonly string[] = journalCategories): Filter {
   const categories = names(query.category)
   const types = names(query.type)
-  const faults = [
-    ...unknown('/querystring/category', categories, [...typesOf.keys()]),
-    ...unknown('/querystring/type', types, [...journalTypes].sort()),
-  ]
+  const openTypes = [...journalTypes].filter((type) => open.some((name) => typesOf.get(name)!.includes(type)))
+  const faults = [...unknown('/querystring/category', categories, open), ...unknown('/querystring/type', types, openTypes.toSorted())]
   if (faults.length > 0) throw new Invalid(faults)
-  const asked = new Set(types ?? journalTypes)
-  const wanted = [...journalTypes].filter(
-    (type) => asked.has(type) && (categories?.some((name) => typesOf.get(name)!.includes(type)) ?? true),
-  )
+  const asked = new Set(types ?? openTypes)
+  const wanted = openTypes.filter((type) => asked.has(type) && (categories?.some((name) => typesOf.get(name)!.includes(type)) ?? true))
   // It would never say anything.
-  if (wanted.length === 0) throw new Invalid([{ path: '/querystring/type', message: `is of no event of ${categories!.join(', ')}` }])
+  if (wanted.length === 0)
+    throw new Invalid([{ path: '/querystring/type', message: `is of no event of ${(categories ?? open).join(', ')}` }])
   return { types: new Set(wanted), key: wanted.length === journalTypes.size ? '' : wanted.join() }
 }
 

@@ -12,8 +12,8 @@ const PAGE = 500
 /** What one request reads of the log at most: a long stretch of foreign events is paged over, not waited for. */
 const PAGES_AT_MOST = 20
 
-/** `GET /events`: every CRM event in the log's order, a page at a time. */
-export const journal = (store: EventStore, codec: Codec): QueryEndpoint =>
+/** `GET /events`: every CRM event in the log's order, a page at a time. @param open the categories that are shown; all unless given */
+export const journal = (store: EventStore, codec: Codec, open?: readonly string[]): QueryEndpoint =>
   query({
     operationId: 'listEvents',
     path: '/events',
@@ -26,7 +26,7 @@ export const journal = (store: EventStore, codec: Codec): QueryEndpoint =>
     }),
     response: JournalPage,
     async run(_db, { query: { after, limit = 100, ...asked } }) {
-      const { types } = parseFilter(asked)
+      const { types } = parseFilter(asked, open)
       let last: Position | null = after === undefined ? null : readFrom(after, '/querystring/after')
       const data: Static<typeof JournalEvent>[] = []
       for (let page = 0; page < PAGES_AT_MOST; page += 1) {

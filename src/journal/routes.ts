@@ -1,12 +1,14 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { journalAccess } from '../access.ts'
+import { nothingHere } from '../platform/http/permissions.ts'
 import { answersOf, sendCacheable } from '../platform/http/queries.ts'
 import { closing } from '../platform/http/server.ts'
 import type { Logger } from '../platform/log.ts'
 import { type Position, START } from '../platform/position.ts'
 import { Unavailable } from '../platform/refusal.ts'
 import type { Services } from '../services.ts'
-import { parseFilter } from './filter.ts'
+import { journalCategories, parseFilter } from './filter.ts'
 import { journal } from './journal.ts'
 import { createLiveLog, type TailLimits } from './live-log.ts'
 import { readFrom } from './page.ts'
@@ -37,7 +39,7 @@ const Headers = Type.Object(
 
 const description = `With \`Accept: ${STREAM}\` the journal comes live, as server-sent events: \`id\` is the position, \`event\` the type, \`data\` the event as JSON.
 It goes on after \`Last-Event-ID\` or \`after\`, without a gap and without a double; with neither, at the end of the log. \`limit\` means nothing to it.
-A comment comes every 15 s, with the position reached: filters may let nothing through for long. Who takes nothing for 30 s is cut off, and can come again.`
+Of the events it shows those that the key's other permissions let one see. A comment comes every 15 s, with the position reached: filters may let nothing through for long. Who takes nothing for 30 s is cut off, and can come again.`
 
 const example = `retry: 2000
 id: 8471.8471
@@ -55,6 +57,11 @@ export function journalRoutes(
   { commentMs = 15_000, stallMs = 30_000, maxReaders = 1_000, tail }: StreamOptions = {},
 ): void {
   const pages = journal(store, codec)
+  const openTo = ({ caller: { permissions } }: FastifyRequest) => {
+    const open = journalCategories.filter((category) => permissions.has(journalAccess[category]!))
+    if (open.length === 0) throw nothingHere()
+    return open
+  }
   const source = { store, codec }
   const live = createLiveLog(source, app.log as Logger, tail)
   const turns = createTurns()
@@ -80,9 +87,17 @@ export function journalRoutes(
     onSend: async (_request, reply) => void reply.header('vary', 'authorization, accept'),
     async handler(request, reply) {
       if (!wantsStream(request.headers.accept)) {
-        return sendCacheable(request, reply, await pages.run(pool, { params: {}, query: request.query as never }))
+        return sendCacheable(
+          request,
+          reply,
+          await journal(store, codec, openTo(request)).run(pool, {
+            params: {},
+            query: request.query as never,
+            viewer: request.caller.viewer,
+          }),
+        )
       }
-      const filter = parseFilter(request.query as object)
+      const filter = parseFilter(request.query as object, openTo(request))
       const after = placeOf(request) ?? (await store.end()) ?? START
       if (app.closing.aborted) throw closing()
       if (live.listeners() >= maxReaders) throw new Unavailable(`${maxReaders} readers are connected, and there is no room for more.`)

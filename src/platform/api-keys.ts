@@ -1,13 +1,22 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { RateLimit } from '../../schema/access.ts'
 import { type Pool, sql } from './database.ts'
+import { everybody, type Viewer } from './viewer.ts'
 
-/** Who a request comes from, as it stands in the metadata of events (`key:<id>`). */
-export type Caller = { readonly actor: string; readonly role: string }
+/** Who a request comes from, as it stands in the metadata of events (`key:<id>`), and what he may do. */
+export type Caller = {
+  readonly actor: string
+  readonly role: string
+  readonly permissions: ReadonlySet<string>
+  readonly viewer: Viewer
+  /** Of the key's own; its role's is the default. */
+  readonly rateLimit: RateLimit | null
+}
 
 export type ApiKeys = {
   /**
-   * Who has this key; null when nobody has. A key that was known in the last quarter of an hour is known while Postgres is away.
+   * Who has this key; null when nobody has, or has it no more. A key that was known in the last quarter of an hour is known while Postgres is away.
    * @throws a connection error when Postgres is away and the key is not known yet
    */
   caller(key: string): Promise<Caller | null>
@@ -21,16 +30,29 @@ const FRESH_MS = 5_000
 const TRUSTED_MS = 15 * 60_000
 /** For how long that is waited for where the key was known. */
 const PATIENCE_MS = 500
+/** How often a process says that a key is in use. */
+const USED_EVERY_MS = 60_000
 
-type Known = { readonly caller: Caller; readonly secretHash: Buffer; readonly checkedAt: number }
+type Known = {
+  readonly caller: Caller
+  readonly secretHash: Buffer
+  readonly endsAt: number
+  readonly checkedAt: number
+}
 const hash = (text: string) => createHash('sha256').update(text).digest()
 const checksum = (body: string) => hash(body).toString('base64url').slice(0, 6)
 
-/** `smc_<id>_<secret>` with a checksum at its end, so that a mistyped key is known as one without asking anybody. */
-function makeKey(): { id: string; key: string } {
-  const id = randomBytes(6).toString('hex')
+export type NewKey = { readonly id: string; readonly key: string; readonly secretHash: Buffer }
+
+/**
+ * `smc_<id>_<secret>` with a checksum at its end, so that a mistyped key is known as one without asking anybody.
+ * @param keyId the UUID whose last twelve digits are the id
+ */
+export function makeKey(keyId: string): NewKey {
+  const id = keyId.slice(-12)
   const body = `smc_${id}_${randomBytes(24).toString('hex')}`
-  return { id, key: `${body}${checksum(body)}` }
+  const key = `${body}${checksum(body)}`
+  return { id, key, secretHash: hash(key) }
 }
 
 /** The id in a well-formed key; null for anything else. */
@@ -39,25 +61,57 @@ export function idOf(key: string): string | null {
   return match && checksum(match[1]!) === match[3] ? match[2]! : null
 }
 
-/**
- * @param adminKey a key to accept as administrator beside those in the vault (SMARTCRM_ADMIN_KEY)
- * @param freshMs for how long Postgres is not asked for a key again
- */
-export function createApiKeys(pool: Pool, adminKey: string | undefined, freshMs = FRESH_MS): ApiKeys {
+type Row = {
+  secret_hash: Buffer
+  role: string
+  scopes: string[] | null
+  sees: Viewer['sees']
+  owner: string | null
+  team: string | null
+  rate_limit: RateLimit | null
+  ends_at: string | null
+  permissions: string[] | null
+}
+
+type Options = {
+  /** What a role may do. @param custom the permissions of a role that was defined here; null for any other */
+  permissionsOf?: (role: string, custom: readonly string[] | null, viewer: Viewer) => readonly string[]
+  /** For how long Postgres is not asked for a key again. */
+  freshMs?: number
+}
+
+/** @param adminKey a key to accept as administrator beside those in the vault (SMARTCRM_ADMIN_KEY) */
+export function createApiKeys(pool: Pool, adminKey: string | undefined, options: Options = {}): ApiKeys {
+  const { permissionsOf = () => [], freshMs = FRESH_MS } = options
   const adminHash = adminKey === undefined ? null : hash(adminKey)
+  const permissions = new Set(permissionsOf('administrator', null, everybody))
+  const admin: Caller = { actor: 'key:admin', role: 'administrator', permissions, viewer: everybody, rateLimit: null }
   const cache = new Map<string, Known>()
   const lookups = new Map<string, { found: Promise<Known | null>; since: number }>()
+  const usedAt = new Map<string, number>()
+
+  const callerOf = (id: string, { role, scopes, permissions, sees, owner, team, rate_limit }: Row): Caller => {
+    const viewer = { sees, owner, team }
+    const allowed = permissionsOf(role, permissions, viewer).filter((permission) => scopes === null || scopes.includes(permission))
+    return { actor: `key:${id}`, role, permissions: new Set(allowed), viewer, rateLimit: rate_limit }
+  }
 
   const lookUp = (id: string) => {
     const running = lookups.get(id)
     if (running) return running
-    const query = { ...sql.unsafe`select secret_hash, role from vault.api_keys where id = ${id}`, name: 'api-key' }
+    const query = {
+      ...sql.unsafe`
+        select k.secret_hash, k.role, k.scopes, k.sees, k.owner, k.team, k.rate_limit, least(k.expires_at, k.revoked_at) as ends_at, r.permissions
+        from vault.api_keys k left join vault.roles r on r.name = k.role where k.id = ${id}`,
+      name: 'api-key',
+    }
     const found = pool
-      .rows<{ secret_hash: Buffer; role: string }>(query)
+      .rows<Row>(query)
       .then(([row]) => {
         cache.delete(id)
         if (!row) return null
-        const known = { caller: { actor: `key:${id}`, role: row.role }, secretHash: row.secret_hash, checkedAt: performance.now() }
+        const endsAt = row.ends_at === null ? Number.POSITIVE_INFINITY : Date.parse(row.ends_at)
+        const known = { caller: callerOf(id, row), secretHash: row.secret_hash, endsAt, checkedAt: performance.now() }
         cache.set(id, known)
         return known
       })
@@ -77,14 +131,24 @@ export function createApiKeys(pool: Pool, adminKey: string | undefined, freshMs 
     return Promise.race([found, delay(patienceMs, known, { ref: false })]).catch(() => known)
   }
 
+  /** Nobody waits for it: it says no more than that a key is not forgotten. */
+  const noteUse = (id: string) => {
+    const now = performance.now()
+    if (now - (usedAt.get(id) ?? Number.NEGATIVE_INFINITY) < USED_EVERY_MS) return
+    usedAt.set(id, now)
+    pool.rows(sql.unsafe`update vault.api_keys set last_used_at = now() where id = ${id}`).catch(() => usedAt.delete(id))
+  }
+
   return {
     async caller(key) {
       const given = hash(key)
-      if (adminHash && timingSafeEqual(given, adminHash)) return { actor: 'key:admin', role: 'administrator' }
+      if (adminHash && timingSafeEqual(given, adminHash)) return admin
       const id = idOf(key)
       if (!id) return null
       const known = await find(id)
-      return known && timingSafeEqual(given, known.secretHash) ? known.caller : null
+      if (!known || !timingSafeEqual(given, known.secretHash) || Date.now() >= known.endsAt) return null
+      noteUse(id)
+      return known.caller
     },
 
     async makeFirst() {
@@ -94,10 +158,10 @@ export function createApiKeys(pool: Pool, adminKey: string | undefined, freshMs 
         await db.rows(sql.unsafe`lock table vault.api_keys in share row exclusive mode`)
         const there = await db.rows(sql.unsafe`select from vault.api_keys limit 1`)
         if (there.length > 0) return null
-        const { id, key } = makeKey()
-        await db.rows(
-          sql.unsafe`insert into vault.api_keys (id, secret_hash, role) values (${id}, ${sql.binary(hash(key))}, 'administrator')`,
-        )
+        const keyId = crypto.randomUUID()
+        const { id, key, secretHash } = makeKey(keyId)
+        await db.rows(sql.unsafe`
+          insert into vault.api_keys (id, key_id, secret_hash, role, name) values (${id}, ${keyId}, ${sql.binary(secretHash)}, 'administrator', 'First key')`)
         return key
       })
     },

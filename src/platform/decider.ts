@@ -1,6 +1,7 @@
 import type { Static, TObject } from '@sinclair/typebox'
 import type { AnyEventType, NewEvent } from '../../schema/define.ts'
 import type { Fault } from './refusal.ts'
+import type { Viewer } from './viewer.ts'
 
 /** What a stream's events mean for decisions: its first state and what each event makes of it. Pure. */
 export type Decider<State = unknown> = {
@@ -8,6 +9,8 @@ export type Decider<State = unknown> = {
   readonly category: string
   readonly initial: State
   evolve(state: State, event: NewEvent): State
+  /** Whether somebody may see it in this state; who may not is told that there is no such thing. All may, unless it says. */
+  readonly isVisible?: (state: State, viewer: Viewer) => boolean
 }
 
 type EventTypes = Record<string, AnyEventType>
@@ -16,17 +19,20 @@ type Evolve<State, E extends EventTypes> = { [T in keyof E]: (state: State, data
 /**
  * Declares a decider.
  * @param on one line an event, no default: a missed event fails to compile
+ * @param isVisible to whom, where not to all
  */
 export function decider<State, E extends EventTypes>(
   category: string,
   _events: E,
   initial: NoInfer<State>,
   on: Evolve<State, E>,
+  isVisible?: Decider<State>['isVisible'],
 ): Decider<State> {
   const table = on as Record<string, (state: State, data: unknown) => State>
   return {
     category,
     initial,
+    ...(isVisible && { isVisible }),
     evolve: (state, { type, data }) => {
       const step = table[type]
       if (!step) throw new Error(`A ${category} stream does not know ${type}.`)
@@ -44,6 +50,8 @@ export type Context = {
   readonly commandId: string
   /** RFC 3339 in UTC. */
   readonly now: string
+  /** Whom it is carried out for: what is made is theirs. */
+  readonly viewer: Viewer
   /** An id made of the command's id and a number: a repeated command makes the same ones. */
   newId(index: number): string
 }

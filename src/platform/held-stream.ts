@@ -3,6 +3,7 @@ import type { Command, Context, Decider } from './decider.ts'
 import { type EventStore, WrongExpectedRevision } from './event-store.ts'
 import { causeOf, fold, headOf, type Request, type Runner } from './runner.ts'
 import { uuidv5 } from './uuid.ts'
+import { everybody } from './viewer.ts'
 
 /** A stream that one job carries on. */
 export type HeldStream<State> = {
@@ -46,7 +47,7 @@ export async function holdStream<State>(
     },
     async execute(command, body, request) {
       const newId = (index: number) => uuidv5(String(index), request.commandId)
-      const context: Context = { id, params: { id }, commandId: request.commandId, now: now().toISOString(), newId }
+      const context: Context = { id, params: { id }, commandId: request.commandId, viewer: everybody, now: now().toISOString(), newId }
       const decided = command.decide(body as never, state, context)
       if (decided.length === 0) return 0
       const last = revision < 0 ? null : await store.readLast(stream)

@@ -1,3 +1,4 @@
+import type { FragmentSqlToken } from 'slonik'
 import type { Job } from '../../schema/job.ts'
 import { type Database, sql } from './database.ts'
 import type { JobType } from './jobs.ts'
@@ -38,18 +39,27 @@ const columns = sql.fragment`
   case when j.state < 'active' and j.start_after > now() then j.start_after end as next,
   case when p.job_id is not null then json_build_object('done', p.done, 'total', p.total, 'note', p.note) end as progress, p.at as "progressAt"`
 
-/** One job; null when there is none of these types with that id. */
-export async function findJob(db: Database, types: readonly JobType[], id: string): Promise<Job | null> {
+/** A condition on jobs by their keys, for whom not to show all of them; null: all. */
+export type OnlyKeys = FragmentSqlToken | null
+const only = (keys: OnlyKeys) => (keys ? sql.fragment`j.singleton_key in (${keys})` : sql.fragment`true`)
+
+/** One job; null when there is none of these types with that id. @param keys a select of the keys of those that may be shown */
+export async function findJob(db: Database, types: readonly JobType[], id: string, keys: OnlyKeys = null): Promise<Job | null> {
   const [row] = await db.rows<Row>(sql.unsafe`
     select ${columns} from pgboss.job j left join smartcrm.job_progress p on p.job_id = j.id
-    where j.name = any(${queuesOf(types)}) and j.id = ${id}`)
+    where j.name = any(${queuesOf(types)}) and j.id = ${id} and ${only(keys)}`)
   return row ? render(types, row) : null
 }
 
 export type JobFilters = { state?: string; queue?: string; key?: string; limit?: number; cursor?: string }
 
 /** A page of jobs, the newest first. */
-export async function listJobs(db: Database, types: readonly JobType[], { limit, cursor, state, queue, key }: JobFilters) {
+export async function listJobs(
+  db: Database,
+  types: readonly JobType[],
+  { limit, cursor, state, queue, key }: JobFilters,
+  keys: OnlyKeys = null,
+) {
   const pages = paging(
     { ...(limit !== undefined && { limit }), ...(cursor !== undefined && { cursor }) },
     {
@@ -66,7 +76,7 @@ export async function listJobs(db: Database, types: readonly JobType[], { limit,
   const rows = await db.rows<Row>(sql.unsafe`
     select found.* from unnest(${queuesOf(types.filter((type) => queue === undefined || type.queue === queue))}) q(name) cross join lateral (
       select ${columns}, ${pages.columns} from pgboss.job j left join smartcrm.job_progress p on p.job_id = j.id
-      where j.name = q.name and ${pages.after}
+      where j.name = q.name and ${pages.after} and ${only(keys)}
         ${state === undefined ? sql.fragment`` : sql.fragment`and j.state = ${states[state]!}::pgboss.job_state`}
         ${key === undefined ? sql.fragment`` : sql.fragment`and j.singleton_key = ${key}`}
       order by j.created_on desc, j.id desc limit ${(limit ?? 25) + 1}) found

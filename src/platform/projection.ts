@@ -4,6 +4,7 @@ import type { AnyEventType } from '../../schema/define.ts'
 import type { Database } from './database.ts'
 import type { RecordedEvent } from './event.ts'
 import type { Traced } from './tracing.ts'
+import type { Viewer } from './viewer.ts'
 
 /** What a column holds. A `count` adds what it is given, a `last` (instant) keeps the latest; every other kind takes what it is given. */
 export type ColumnKind = 'uuid' | 'text' | 'integer' | 'boolean' | 'instant' | 'json' | 'count' | 'last'
@@ -84,8 +85,8 @@ export type QueryEndpoint<P extends TObject = TObject, Q extends TObject = TObje
   readonly params: P
   readonly querystring: Q
   readonly response: R
-  /** Null means: there is no such thing (404). */
-  run(db: Database, input: { params: Static<P>; query: Static<Q> }): Promise<Static<R> | null>
+  /** Null means: there is no such thing (404), or the viewer does not see it. */
+  run(db: Database, input: { params: Static<P>; query: Static<Q>; viewer: Viewer }): Promise<Static<R> | null>
 }
 
 /** Declares a query; only fixes its types. */

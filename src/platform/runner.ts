@@ -8,11 +8,14 @@ import { Refused, Unavailable } from './refusal.ts'
 import { withSpan } from './tracing.ts'
 import { uuidv5 } from './uuid.ts'
 import type { SubjectKey } from './vault.ts'
+import { everybody, type Viewer } from './viewer.ts'
 import { within } from './within.ts'
 
 /** Who asks, and what makes a repeat of it recognisable. */
 export type Request = {
   readonly actor: string
+  /** Whom it is for: what is made is theirs, and what they do not see is not there. The service itself unless given. */
+  readonly viewer?: Viewer
   readonly commandId: string
   /** HMAC of path and body. */
   readonly request: string
@@ -89,13 +92,17 @@ export function createRunner(
     const heldSince = performance.now()
     const stream = `${decider.category}-${context.id}`
     const events = assumeNew ? [] : await (command.fromLast ? loadLast(stream) : load(stream))
+    const state = fold(decider, events)
+    // A command that brings an id along is told that it is taken.
+    const isHidden = events.length > 0 && !command.idOf && decider.isVisible?.(state, context.viewer) === false
+    if (isHidden) throw new Refused(`${decider.category}-not-found`, `There is no such ${decider.category}.`, 404)
     const earlier = repeated(command, context.id, events, request)
     if (earlier) return earlier
     if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
     const head = headOf(events)
     const { ifMatch } = request
     if (ifMatch && !(ifMatch === '*' ? head.revision >= 0 : ifMatch.includes(head.revision))) throw mismatch()
-    const decided = command.decide(body as never, fold(decider, events), context)
+    const decided = command.decide(body as never, state, context)
     if (decided.length === 0) return { ...answer(command, context.id, events, 0, false, events.at(-1)?.position ?? null), status: 200 }
 
     const guard = guards[decider.category]
@@ -129,8 +136,9 @@ export function createRunner(
   return {
     load,
     async execute(command, body, params, request) {
+      const { viewer = everybody } = request
       const newId = (index: number) => uuidv5(String(index), request.commandId)
-      const known = { params, commandId: request.commandId, now: now().toISOString(), newId }
+      const known = { params, viewer, commandId: request.commandId, now: now().toISOString(), newId }
       const id = params['id'] ?? command.idOf?.(body as never, known) ?? newId(0)
       // A made-up id of a fresh command names a stream that cannot be there yet.
       let assumeNew = request.assumeNew === true || (request.fresh === true && id === newId(0))

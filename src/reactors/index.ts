@@ -1,5 +1,6 @@
 import type { Reactor } from '../platform/reactor.ts'
+import { accessOnChanged } from './access-on-changed.ts'
 import { importOnStarted } from './import-on-started.ts'
 
 /** Every reactor there is. A test keeps this list complete. */
-export const reactors: readonly Reactor[] = [importOnStarted]
+export const reactors: readonly Reactor[] = [importOnStarted, accessOnChanged]

@@ -1,5 +1,6 @@
 import { createApp } from '../app.ts'
 import type { Config } from '../config.ts'
+import { logFirstKeys } from '../keys/keep.ts'
 import { ANSWER_MS } from '../platform/database.ts'
 import type { Logger } from '../platform/log.ts'
 import { migrate } from '../platform/migrate.ts'
@@ -35,6 +36,8 @@ export async function run(config: Config, log: Logger): Promise<Running> {
   }
   try {
     const key = await keys.makeFirst()
+    // It opens all the same; the next start tells the log then.
+    await logFirstKeys(services).catch((err) => log.warn({ err }, 'the log could not be told of the first API key'))
     const url = await server.listen({ host: config.host, port: config.port })
     if (key && !tellSupervisor({ type: 'api-key', key })) console.log(`API key (shown once): ${key}`)
     return { url, close }

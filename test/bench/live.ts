@@ -10,6 +10,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { access, permissionsOf } from '../../src/access.ts'
 import { createApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import { startEventStore } from '../../src/eventstore/server.ts'
@@ -181,7 +182,7 @@ const parts = {
     const config = { ...readConfig({ SMARTCRM_DATA: folder }), databaseUrl, eventStoreUrl }
     const services = await openServices(config, log)
     // Beside the API's own routes in the same process and event loop.
-    const live = createServer(createApiKeys(services.pool, adminKey), log)
+    const live = createServer(createApiKeys(services.pool, adminKey, { permissionsOf }), access, log)
     journalRoutes(live, services)
     const tables = { current: () => null, waitFor: async () => true }
     const { server } = await createApp({ services, tables, checks: {}, adminKey, version: '0.0.0', log })

@@ -10,6 +10,7 @@ import type { Context } from '../../src/platform/decider.ts'
 import { Refused, Unavailable } from '../../src/platform/refusal.ts'
 import { createRunner, fold, type Guard, type Request } from '../../src/platform/runner.ts'
 import { uuidv5 } from '../../src/platform/uuid.ts'
+import { everybody } from '../../src/platform/viewer.ts'
 import type { Services } from '../../src/services.ts'
 import { refusalOf, request, testServices, underClock } from '../support/services.ts'
 
@@ -42,6 +43,7 @@ const causeOf = ({ actor, commandId, request }: Request, at: string): Cause => (
 const contextOf = (id: string, { commandId }: Request): Context => ({
   id,
   params: {},
+  viewer: everybody,
   commandId,
   now: new Date().toISOString(),
   newId: () => randomUUID(),

@@ -4,6 +4,7 @@ import t from 'tap'
 import { contactEvents } from '../../schema/contact-events.ts'
 import type { NewEvent } from '../../schema/define.ts'
 import { commands } from '../../src/commands.ts'
+import { assignContact } from '../../src/contacts/assign.ts'
 import {
   addContactMethod,
   addNote,
@@ -28,6 +29,7 @@ const {
   ContactCompanyChanged,
   ContactMethodAdded,
   ContactMethodRemoved,
+  ContactAssigned,
   ContactArchived,
   ContactRestored,
   NoteAdded,
@@ -38,6 +40,7 @@ const ada = { id: id(51), type: 'email', value: 'Ada@example.com', normalized: '
 const phone = { id: id(52), type: 'phone', value: '+442079460123', raw: '+44 20 7946 0123' } as const
 const created = ContactCreated({ contactId, name: 'Ada', company: 'Engines Ltd', methods: [ada, phone] })
 const archived = ContactArchived({ contactId })
+const assigned = ContactAssigned({ contactId, owner: 'grace', team: 'navy' })
 const restored = ContactRestored({ contactId })
 const removed = ContactMethodRemoved({ contactId, methodId: ada.id })
 const emailAgain = { type: 'email', value: 'ADA@EXAMPLE.COM' } as const
@@ -210,6 +213,43 @@ t.test('archiving and restoring', async (t) => {
   rule('an unknown one is not found', () => given().when(restoreContact, {}).refused('contact-not-found', 404))
 })
 
+t.test('assigning', async (t) => {
+  const rule = rules(t)
+  rule('a contact is given to somebody', () => given(created).when(assignContact, { owner: 'grace', team: 'navy' }).then(assigned))
+  rule('without a team it is in none', () =>
+    given(created, assigned)
+      .when(assignContact, { owner: 'grace' })
+      .then(ContactAssigned({ contactId, owner: 'grace', team: null })),
+  )
+  rule('to whom has it already changes nothing', () =>
+    given(created, assigned).when(assignContact, { owner: 'grace', team: 'navy' }).thenNothing(),
+  )
+  rule('an archived one, too', () => given(created, archived).when(assignContact, { owner: 'grace', team: 'navy' }).then(assigned))
+  rule('to nobody', () =>
+    given(created, assigned)
+      .when(assignContact, { owner: null })
+      .then(ContactAssigned({ contactId, owner: null, team: null })),
+  )
+  rule('an unknown one is not found', () => given().when(assignContact, { owner: 'grace' }).refused('contact-not-found', 404))
+  rule('what somebody makes is his and his team’s', () => {
+    const context = { ...contextWith(), viewer: { sees: 'own', owner: 'grace', team: 'navy' } as const }
+    const made = ContactCreated({ contactId, name: 'Ada', methods: [], owner: 'grace', team: 'navy' })
+    deepStrictEqual(decide(createContact, { name: 'Ada' }, [], context), [made])
+    deepStrictEqual(decide(upsertContact, { name: 'Ada' }, [], context), [made])
+  })
+  rule('who sees only his own, or his team’s, sees no other', () => {
+    const state = fold(contact, [created, assigned])
+    const seen = (sees: 'all' | 'team' | 'own', owner: string | null, team: string | null) =>
+      contact.isVisible!(state, { sees, owner, team })
+    deepStrictEqual(seen('all', null, null), true)
+    deepStrictEqual(seen('own', 'grace', null), true)
+    deepStrictEqual(seen('own', 'ada', 'navy'), false)
+    deepStrictEqual(seen('team', 'ada', 'navy'), true)
+    deepStrictEqual(seen('team', 'ada', 'army'), false)
+    deepStrictEqual(contact.isVisible!(fold(contact, [created]), { sees: 'team', owner: 'ada', team: 'navy' }), false, 'what is nobody’s')
+  })
+})
+
 t.test('the state', async (t) => {
   const rule = rules(t)
   const samples: Record<keyof typeof contactEvents, NewEvent> = {
@@ -218,18 +258,20 @@ t.test('the state', async (t) => {
     ContactCompanyChanged: ContactCompanyChanged({ contactId, company: null }),
     ContactMethodAdded: ContactMethodAdded({ contactId, method: { id: id(60), ...url } }),
     ContactMethodRemoved: removed,
+    ContactAssigned: assigned,
     ContactArchived: archived,
     ContactRestored: restored,
     NoteAdded: NoteAdded({ contactId, noteId: id(61), text: 'Met.' }),
   }
   rule('every event of a contact has a sample here', () => deepStrictEqual(Object.keys(samples), Object.keys(contactEvents)))
-  const known = { status: 'active', name: 'Ada', company: 'Engines Ltd', methods: [ada, phone], removed: [] }
+  const known = { status: 'active', name: 'Ada', company: 'Engines Ltd', methods: [ada, phone], removed: [], owner: null, team: null }
   const expected: Record<keyof typeof contactEvents, object> = {
     ContactCreated: known,
     ContactRenamed: { ...known, name: 'Grace' },
     ContactCompanyChanged: { ...known, company: null },
     ContactMethodAdded: { ...known, methods: [ada, phone, { id: id(60), ...url }] },
     ContactMethodRemoved: { ...known, methods: [phone], removed: [ada.id] },
+    ContactAssigned: { ...known, owner: 'grace', team: 'navy' },
     ContactArchived: { ...known, status: 'archived' },
     ContactRestored: known,
     NoteAdded: known,
@@ -269,6 +311,7 @@ t.test('any command in any state that can be reached, decided again after its ev
     updateContact: fc.record({ name: fields.name, company: fc.option(fields.company) }, { requiredKeys: [] }),
     addContactMethod: methodInput,
     addNote: fc.record({ text: fc.constant('Met.') }),
+    assignContact: fc.record({ owner: fc.option(fc.constant('grace')), team: fc.option(fc.constant('navy')) }, { requiredKeys: ['owner'] }),
   }
   const step = fc
     .constantFrom(...commands.filter(({ decider }) => decider === contact))

@@ -2,6 +2,7 @@ import t from 'tap'
 import { contactEvents } from '../../schema/contact-events.ts'
 import { contactHistory } from '../../src/contacts/past.ts'
 import type { Database } from '../../src/platform/database.ts'
+import { everybody } from '../../src/platform/viewer.ts'
 import { recorded } from '../support/projections.ts'
 
 const { ContactCreated, ContactRenamed } = contactEvents
@@ -23,7 +24,7 @@ t.test('the history folds each event once, however many there are', async (t) =>
       },
     })
   }
-  const history = await contactHistory(async () => events).run(none, { params: { id: contactId }, query: {} })
+  const history = await contactHistory(async () => events).run(none, { params: { id: contactId }, query: {}, viewer: everybody })
   const { data } = history as { data: { changes: object[] }[] }
   t.equal(data.length, 501)
   t.strictSame(data.at(-1)!.changes, [{ field: '/name', from: 'Name 498', to: 'Name 499' }])

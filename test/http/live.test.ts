@@ -11,6 +11,7 @@ import { contactEvents } from '../../schema/contact-events.ts'
 import type { NewEvent } from '../../schema/define.ts'
 import { allEvents } from '../../schema/events.ts'
 import { heartbeatEvents } from '../../schema/heartbeat-events.ts'
+import { access, permissionsOf } from '../../src/access.ts'
 import { readConfig } from '../../src/config.ts'
 import { startEventStore } from '../../src/eventstore/server.ts'
 import { journalRoutes, type StreamOptions, wantsStream } from '../../src/journal/routes.ts'
@@ -49,7 +50,7 @@ async function testLog(t: Test) {
   const serve = async (options: StreamOptions = {}, log: Logger = silent) => {
     const services = await openServices(config, log)
     t.teardown(services.close)
-    const server = createServer(createApiKeys(services.pool, adminKey), log)
+    const server = createServer(createApiKeys(services.pool, adminKey, { permissionsOf }), access, log)
     await openapiRoutes(server, '0.0.0')
     journalRoutes(server, services, options)
     const sockets = new Set<Socket>()

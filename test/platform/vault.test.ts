@@ -532,7 +532,7 @@ t.test('API keys', async (t) => {
     t.equal(await keys.makeFirst(), null)
     const [key] = made
     t.match(key, /^smc_[0-9a-f]{12}_/)
-    t.same(await keys.caller(key!), { actor: `key:${idOf(key!)}`, role: 'administrator' })
+    t.match(await keys.caller(key!), { actor: `key:${idOf(key!)}`, role: 'administrator' })
   })
 
   t.test('only the whole key is one', async (t) => {
@@ -567,7 +567,7 @@ t.test('API keys', async (t) => {
     const { pool } = await freshPool(t)
     const key = (await createApiKeys(pool, undefined).makeFirst())!
     let rows: Pool['rows'] = pool.rows
-    const keys = createApiKeys({ ...pool, rows: (query) => rows(query) }, undefined, 0)
+    const keys = createApiKeys({ ...pool, rows: (query) => rows(query) }, undefined, { freshMs: 0 })
     const caller = await keys.caller(key)
     t.ok(caller)
     rows = () => Promise.reject(new Error('away'))
@@ -598,7 +598,7 @@ t.test('API keys', async (t) => {
     const asking = createApiKeys(away, 'given by the settings')
     t.ok(await asking.caller(key))
     await away.close()
-    t.same(await asking.caller('given by the settings'), { actor: 'key:admin', role: 'administrator' })
+    t.match(await asking.caller('given by the settings'), { actor: 'key:admin', role: 'administrator' })
     t.equal(await asking.caller('given by the setting'), null)
     t.ok(await asking.caller(key), 'nor is one asked for again that was seen just now')
   })

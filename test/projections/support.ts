@@ -4,6 +4,7 @@ import { createLogger } from '../../src/platform/log.ts'
 import type { Projection, QueryEndpoint } from '../../src/platform/projection.ts'
 import { createInterpreter } from '../../src/platform/rows.ts'
 import { createTableStore } from '../../src/platform/table-store.ts'
+import { everybody } from '../../src/platform/viewer.ts'
 import { testDatabase } from '../support/postgres.ts'
 import { liveTables } from '../support/projections.ts'
 
@@ -30,6 +31,6 @@ export async function readTables(t: { teardown(clear: () => unknown): void }, pr
   return {
     pool,
     project: (events) => pool.transaction((db) => store.apply(db, events.flatMap(interpret))),
-    ask: (endpoint, query = {}, params = {}) => endpoint.run(pool, { params, query }) as Promise<never>,
+    ask: (endpoint, query = {}, params = {}) => endpoint.run(pool, { params, query, viewer: everybody }) as Promise<never>,
   }
 }

@@ -7,6 +7,7 @@ import { allEvents } from '../../schema/events.ts'
 import type { Command, Context } from '../../src/platform/decider.ts'
 import { Refused } from '../../src/platform/refusal.ts'
 import { fold } from '../../src/platform/runner.ts'
+import { everybody } from '../../src/platform/viewer.ts'
 
 /** The id that the context makes of a number: `newId(3)` in a decision is `id(3)` in a test. */
 export const id = (number: number) => `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`
@@ -17,6 +18,7 @@ export const subject = id(100)
 export const contextWith = (params: Readonly<Record<string, string>> = {}, series = 0): Context => ({
   id: subject,
   params,
+  viewer: everybody,
   commandId: id(999),
   now: '2026-03-01T09:30:00.000Z',
   newId: (index) => id(series * 1_000 + index),

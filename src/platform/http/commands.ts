@@ -64,6 +64,7 @@ export function requestOf(request: FastifyRequest, secret: Buffer, body: unknown
   request.correlationId ??= commandId
   return {
     actor: caller.actor,
+    viewer: caller.viewer,
     commandId,
     request: digest(secret, method, url.split('?')[0]!, body),
     correlationId: request.correlationId,

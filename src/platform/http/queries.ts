@@ -61,7 +61,11 @@ export function queryRoute(app: FastifyInstance, endpoint: QueryEndpoint, db: Da
     async handler(request, reply) {
       if (tables) await waitForTables(request, reply, tables)
       const seen = tables?.current()
-      const found = await endpoint.run(db, { params: request.params as never, query: request.query as never })
+      const found = await endpoint.run(db, {
+        params: request.params as never,
+        query: request.query as never,
+        viewer: request.caller.viewer,
+      })
       if (found === null) throw new Refused(`${path.split('/')[1]!.replace(/s$/, '')}-not-found`, 'There is nothing with this id.', 404)
       if (seen) reply.header('smartcrm-position', formatPosition(seen))
       return sendCacheable(request, reply, found)

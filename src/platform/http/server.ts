@@ -6,6 +6,7 @@ import type { Logger } from '../log.ts'
 import { Invalid, Refused, Unavailable } from '../refusal.ts'
 import { allowedMethods } from './allowed-methods.ts'
 import { parseJson } from './json.ts'
+import { askForPermissions, checkPermission, nothingHere } from './permissions.ts'
 import { handleClientError, handleError } from './problem.ts'
 import { traceRequests } from './tracing.ts'
 import { compileValidator } from './validation.ts'
@@ -32,8 +33,11 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 export const closing = () => new Unavailable('The service is ending, or being started again.', { retryAfterSeconds: 1 })
 
-/** A Fastify server with what holds for every route: a key, problem documents, strict bodies, one log line a request without a secret in it. */
-export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
+/**
+ * A Fastify server with what holds for every route: a key, problem documents, strict bodies, one log line a request without a secret in it.
+ * @param access the permission that each operation needs
+ */
+export function createServer(keys: ApiKeys, access: Readonly<Record<string, string>>, log: Logger): FastifyInstance {
   const app = Fastify({
     loggerInstance: log,
     // The one line a request is written by our own hook below.
@@ -63,7 +67,7 @@ export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
       reply.header('allow', methods.join(', '))
       throw new Refused('method-not-allowed', `This address takes ${methods.join(', ')}.`, 405)
     }
-    throw new Refused('not-found', 'There is nothing at this address. See /reference for what there is.', 404)
+    throw nothingHere()
   })
   app.addSchema(Problem)
   app.removeAllContentTypeParsers()
@@ -79,6 +83,7 @@ export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
   app.decorate('closing', ending.signal)
   app.addHook('preClose', async () => ending.abort())
   traceRequests(app)
+  askForPermissions(app, access)
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
     if (ending.signal.aborted) throw closing()
@@ -86,8 +91,14 @@ export function createServer(keys: ApiKeys, log: Logger): FastifyInstance {
     if (request.routeOptions.config.open) return
     const [, key] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? []
     const caller = key ? await keys.caller(key) : null
-    if (!caller) throw new Refused('key-needed', key ? 'This API key is not known.' : 'Send an API key: Authorization: Bearer <key>.', 401)
+    if (!caller)
+      throw new Refused(
+        'key-needed',
+        key ? 'This API key is not known, or opens nothing any more.' : 'Send an API key: Authorization: Bearer <key>.',
+        401,
+      )
     request.caller = caller
+    checkPermission(caller, request)
   })
   app.addHook('onSend', async (_request, reply) => {
     if (ending.signal.aborted) reply.header('connection', 'close')

@@ -1,0 +1,155 @@
+import type { Viewer } from './platform/viewer.ts'
+
+/** What there is to be allowed, and what each of it means. */
+export const permissions = {
+  'contacts:read': 'see contacts, their timeline and their history',
+  'contacts:write': 'make, change and assign contacts',
+  'emails:read': 'read mails',
+  'emails:write': 'take mails away',
+  'mailboxes:read': 'see mailboxes, and what became of each of their messages',
+  'imports:read': 'see imports and what came of them',
+  'imports:write': 'import files',
+  'jobs:read': 'see long work',
+  'jobs:write': 'retry and cancel it',
+  'events:read': 'read the journal: of the events, those that the other permissions let one see',
+  'keys:read': 'see API keys, without the keys themselves',
+  'keys:write': 'issue, rotate and revoke API keys that may do no more than the one that does it',
+  'roles:read': 'see roles',
+  'roles:write': 'define and remove roles',
+  'projections:read': 'see how far the read models are',
+  'projections:write': 'rebuild, pause and roll them back',
+  'metrics:read': 'read /metrics',
+} as const
+export type Permission = keyof typeof permissions
+export const allPermissions = Object.keys(permissions) as Permission[]
+
+/** What is about everybody's rows alike: nobody has it whose key does not see them all. */
+const aboutAll = new Set<Permission>([
+  'mailboxes:read',
+  'events:read',
+  'keys:read',
+  'keys:write',
+  'roles:read',
+  'roles:write',
+  'projections:read',
+  'projections:write',
+  'metrics:read',
+])
+
+/** The roles that come with SmartCRM. */
+export const builtInRoles: Readonly<Record<string, readonly Permission[]>> = {
+  administrator: allPermissions,
+  member: [
+    'contacts:read',
+    'contacts:write',
+    'emails:read',
+    'emails:write',
+    'mailboxes:read',
+    'imports:read',
+    'imports:write',
+    'jobs:read',
+    'jobs:write',
+  ],
+  reader: ['contacts:read', 'emails:read', 'mailboxes:read', 'imports:read', 'jobs:read'],
+  service: [
+    ...([
+      'contacts:read',
+      'contacts:write',
+      'emails:read',
+      'emails:write',
+      'mailboxes:read',
+      'imports:read',
+      'imports:write',
+      'jobs:read',
+      'jobs:write',
+    ] as const),
+    ...(['events:read', 'metrics:read'] as const),
+  ],
+  auditor: ['contacts:read', 'mailboxes:read', 'imports:read', 'jobs:read', 'events:read', 'keys:read', 'roles:read', 'projections:read'],
+}
+
+/**
+ * What a role may do. One that nobody defined may do nothing.
+ * @param custom the permissions of a role that was defined here
+ */
+export function permissionsOf(role: string, custom: readonly string[] | null, { sees }: Pick<Viewer, 'sees'>): Permission[] {
+  const all = Object.hasOwn(builtInRoles, role) ? builtInRoles[role]! : allPermissions.filter((permission) => custom?.includes(permission))
+  return all.filter((permission) => sees === 'all' || !aboutAll.has(permission))
+}
+
+/** What each operation needs, by its operationId; a route without one by its address. The server does not start with a route that is not in here. */
+export const access: Readonly<Record<string, Permission>> = {
+  listContacts: 'contacts:read',
+  getContact: 'contacts:read',
+  getContactTimeline: 'contacts:read',
+  getContactHistory: 'contacts:read',
+  createContact: 'contacts:write',
+  upsertContactByEmail: 'contacts:write',
+  batchContacts: 'contacts:write',
+  updateContact: 'contacts:write',
+  deleteContact: 'contacts:write',
+  archiveContact: 'contacts:write',
+  restoreContact: 'contacts:write',
+  assignContact: 'contacts:write',
+  addContactMethod: 'contacts:write',
+  removeContactMethod: 'contacts:write',
+  addNote: 'contacts:write',
+
+  listEmails: 'emails:read',
+  getEmail: 'emails:read',
+  getEmailRaw: 'emails:read',
+  getEmailHtml: 'emails:read',
+  getEmailAttachment: 'emails:read',
+  listContactEmails: 'emails:read',
+  listThreads: 'emails:read',
+  getThread: 'emails:read',
+  removeEmail: 'emails:write',
+
+  listMailboxLedger: 'mailboxes:read',
+  listMailboxRuns: 'mailboxes:read',
+
+  listImports: 'imports:read',
+  getImport: 'imports:read',
+  listImportResults: 'imports:read',
+  getImportResultRaw: 'emails:read',
+  createImport: 'imports:write',
+
+  listJobs: 'jobs:read',
+  getJob: 'jobs:read',
+  retryJob: 'jobs:write',
+  cancelJob: 'jobs:write',
+
+  listEvents: 'events:read',
+
+  listApiKeys: 'keys:read',
+  getApiKey: 'keys:read',
+  issueApiKey: 'keys:write',
+  rotateApiKey: 'keys:write',
+  revokeApiKey: 'keys:write',
+  listRoles: 'roles:read',
+  getRole: 'roles:read',
+  defineRole: 'roles:write',
+  removeRole: 'roles:write',
+
+  listProjections: 'projections:read',
+  listParkedEvents: 'projections:read',
+  rebuildProjections: 'projections:write',
+  replayParkedEvents: 'projections:write',
+  pauseProjection: 'projections:write',
+  resumeProjection: 'projections:write',
+  rollbackProjection: 'projections:write',
+
+  '/metrics': 'metrics:read',
+}
+
+/** Of the journal's categories, what it takes to be shown their events. */
+export const journalAccess: Readonly<Record<string, Permission>> = {
+  contact: 'contacts:read',
+  claim: 'contacts:read',
+  email: 'emails:read',
+  import: 'imports:read',
+  mailbox: 'mailboxes:read',
+  sync: 'mailboxes:read',
+  key: 'keys:read',
+  role: 'roles:read',
+}

@@ -10,6 +10,7 @@ import { isVisible } from '../src/platform/viewer.ts'
 import { reachedBy, searchOf } from './contact-words.ts'
 import { type ContactRow, contacts, type MailStatistics, type MethodRow, toContact } from './contacts.ts'
 import { emails } from './emails.ts'
+import { enrichedOf, factsColumn } from './enrichment-queries.ts'
 import { withInstants } from './instants.ts'
 import { isOwnRow } from './visibility.ts'
 import { type Term, termsOf } from './words.ts'
@@ -36,7 +37,8 @@ const render = ({ emailsReceived, emailsSent, lastEmailAt, ...row }: Row) =>
 const contactById = prepared(
   'get-contact',
   sql.unsafe`
-    select c.*, ${methodRows}, ${statisticsColumns} from (select ${columns} from ${contactTable.sql} c where contact_id = ${null}) c ${withStatistics}`,
+    select c.*, ${methodRows}, ${statisticsColumns}, ${factsColumn}
+    from (select ${columns} from ${contactTable.sql} c where contact_id = ${null}) c ${withStatistics}`,
 )
 
 const getContact = query({
@@ -47,8 +49,11 @@ const getContact = query({
   querystring: Type.Object({}),
   response: Contact,
   async run(db, { params: { id }, viewer }) {
-    const [row] = await db.rows<Row>(contactById(id))
-    return row && isVisible(viewer, row) ? render(row) : null
+    const [row] = await db.rows<Row & { facts: Parameters<typeof enrichedOf>[0] }>(contactById(id))
+    if (!row || !isVisible(viewer, row)) return null
+    const { facts, ...contact } = row
+    const enriched = enrichedOf(facts)
+    return { ...render(contact), ...(enriched && { enriched }) }
   },
 })
 

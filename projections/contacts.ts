@@ -75,6 +75,16 @@ export const contacts = projection({
     ContactArchived: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, archived: true, ...touched(event) })],
     ContactRestored: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, archived: false, ...touched(event) })],
     NoteAdded: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    // What enrichment finds is another read model's; the contact's revision is of all its events.
+    ContactEnriched: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    ContactValueAccepted: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    ContactValueRejected: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    ContactFieldSet: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    ContactFieldReleased: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    ContactFieldLocked: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    ContactFieldUnlocked: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    ContactEnrichmentUndone: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    ContactEnrichableChanged: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
   },
 })
 

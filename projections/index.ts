@@ -3,6 +3,8 @@ import { contactWords } from './contact-words.ts'
 import { contacts } from './contacts.ts'
 import { emailQueries } from './email-queries.ts'
 import { emails } from './emails.ts'
+import { enrichment } from './enrichment.ts'
+import { enrichmentQueries } from './enrichment-queries.ts'
 import { importQueries, imports } from './imports.ts'
 import { mailboxLedgerQueries } from './mailbox-ledger.ts'
 import { mailboxMessages } from './mailbox-messages.ts'
@@ -10,7 +12,15 @@ import { threadQueries } from './thread-queries.ts'
 import { timeline, timelineQueries } from './timeline.ts'
 
 /** Every read model, in no order: none reads another's tables while it writes. A test keeps the lists complete. */
-export const projections = [contacts, contactWords, timeline, emails, imports, mailboxMessages]
+export const projections = [contacts, contactWords, timeline, emails, imports, mailboxMessages, enrichment]
 
 /** Every question that the read tables answer. */
-export const queries = [...contactQueries, ...timelineQueries, ...emailQueries, ...threadQueries, ...importQueries, ...mailboxLedgerQueries]
+export const queries = [
+  ...contactQueries,
+  ...timelineQueries,
+  ...emailQueries,
+  ...threadQueries,
+  ...importQueries,
+  ...mailboxLedgerQueries,
+  ...enrichmentQueries,
+]

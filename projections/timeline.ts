@@ -68,6 +68,33 @@ export const timeline = projection({
     ContactArchived: ({ timeline }, { contactId }, event) => [timeline.put(entry('archived', contactId, event))],
     ContactRestored: ({ timeline }, { contactId }, event) => [timeline.put(entry('restored', contactId, event))],
     NoteAdded: ({ timeline }, { contactId, noteId, text }, event) => [timeline.put(entry('note', contactId, event, { noteId, text }))],
+    ContactEnriched: ({ timeline }, { contactId, enrichmentId, values }, event) => [
+      timeline.put(entry('enriched', contactId, event, { enrichmentId, fields: [...new Set(values.map(({ field }) => field))] })),
+    ],
+    ContactValueAccepted: ({ timeline }, { contactId, valueId }, event) => [
+      timeline.put(entry('value-accepted', contactId, event, { valueId })),
+    ],
+    ContactValueRejected: ({ timeline }, { contactId, valueId }, event) => [
+      timeline.put(entry('value-rejected', contactId, event, { valueId })),
+    ],
+    ContactFieldSet: ({ timeline }, { contactId, field, values }, event) => [
+      timeline.put(entry('field-set', contactId, event, { fields: [field], values })),
+    ],
+    ContactFieldReleased: ({ timeline }, { contactId, field }, event) => [
+      timeline.put(entry('field-released', contactId, event, { fields: [field] })),
+    ],
+    ContactFieldLocked: ({ timeline }, { contactId, field }, event) => [
+      timeline.put(entry('field-locked', contactId, event, { fields: [field] })),
+    ],
+    ContactFieldUnlocked: ({ timeline }, { contactId, field }, event) => [
+      timeline.put(entry('field-unlocked', contactId, event, { fields: [field] })),
+    ],
+    ContactEnrichmentUndone: ({ timeline }, { contactId, enrichmentId }, event) => [
+      timeline.put(entry('enrichment-undone', contactId, event, { enrichmentId })),
+    ],
+    ContactEnrichableChanged: ({ timeline }, { contactId, enrichable }, event) => [
+      timeline.put(entry('enrichable-changed', contactId, event, { enrichable })),
+    ],
   },
 })
 

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { OwnerName } from './access.ts'
 import { type EventOf, events, personal } from './define.ts'
+import { EnrichedValue, Field } from './enrichment.ts'
 import { Id, nullable } from './shared.ts'
 
 export const MethodType = Type.Union([
@@ -47,5 +48,17 @@ export const contactEvents = events({
   ContactArchived: { contactId: Id },
   ContactRestored: { contactId: Id },
   NoteAdded: { contactId: Id, noteId: Id, text: personal(Type.String()) },
+  /** What an enrichment proposes. Nothing of the contact's own changes by it. */
+  ContactEnriched: { contactId: Id, enrichmentId: Id, values: personal(Type.Array(EnrichedValue)) },
+  ContactValueAccepted: { contactId: Id, valueId: Id },
+  ContactValueRejected: { contactId: Id, valueId: Id },
+  /** A person says what a field is; nothing at all, where there are no values. It holds whatever enrichment finds. */
+  ContactFieldSet: { contactId: Id, field: Field, values: personal(Type.Array(Type.String())) },
+  /** The person's word on the field is taken back: what enrichment found counts again. */
+  ContactFieldReleased: { contactId: Id, field: Field },
+  ContactFieldLocked: { contactId: Id, field: Field },
+  ContactFieldUnlocked: { contactId: Id, field: Field },
+  ContactEnrichmentUndone: { contactId: Id, enrichmentId: Id },
+  ContactEnrichableChanged: { contactId: Id, enrichable: Type.Boolean() },
 })
 export type ContactEvent = EventOf<typeof contactEvents>

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { Method } from './contact-events.ts'
+import { Enriched, Field } from './enrichment.ts'
 import { Id, Instant, nullable } from './shared.ts'
 
 /** What the API answers about contacts. The examples end up in the OpenAPI document. */
@@ -62,6 +63,12 @@ export const Contact = Type.Object(
     lastEmailAt: Type.Optional(
       nullable({ ...Instant, description: `The date of the newest of those mails; null: there is none that is dated. ${untold}` }),
     ),
+    enriched: Type.Optional(
+      Type.Unsafe<Enriched>({
+        ...Enriched,
+        description: `What enrichment found and people said of more fields; left out where there is nothing. ${untold} And in lists.`,
+      }),
+    ),
   },
   { title: 'Contact', examples: [exampleContact] },
 )
@@ -86,6 +93,15 @@ export const timelineKinds = [
   'archived',
   'restored',
   'note',
+  'enriched',
+  'value-accepted',
+  'value-rejected',
+  'field-set',
+  'field-released',
+  'field-locked',
+  'field-unlocked',
+  'enrichment-undone',
+  'enrichable-changed',
   'email-received',
   'email-sent',
 ] as const
@@ -118,6 +134,11 @@ export const TimelineEntry = Type.Object(
     text: Type.Optional(Type.String({ description: "The note's text, or how a mail's begins." })),
     emailId: Type.Optional(Id),
     subject: Type.Optional(Type.String({ description: "The mail's." })),
+    enrichmentId: Type.Optional(Id),
+    valueId: Type.Optional({ ...Id, description: 'A value that an enrichment proposed.' }),
+    fields: Type.Optional(Type.Array(Field, { description: 'Which fields it is about (enriched, field-…).' })),
+    values: Type.Optional(Type.Array(Type.String(), { description: 'What the field was said to be (field-set).' })),
+    enrichable: Type.Optional(Type.Boolean()),
   },
   { title: 'TimelineEntry', examples: [exampleEntry] },
 )

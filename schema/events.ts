@@ -1,6 +1,7 @@
 import { claimEvents } from './claim-events.ts'
 import { contactEvents } from './contact-events.ts'
 import { emailEvents } from './email-events.ts'
+import { bulkEnrichmentEvents, enrichmentEvents, enrichmentPolicyEvents, spendingEvents } from './enrichment-events.ts'
 import { heartbeatEvents } from './heartbeat-events.ts'
 import { importEvents } from './import-events.ts'
 import { keyEvents } from './key-events.ts'
@@ -17,6 +18,10 @@ export const eventsByCategory = {
   sync: syncEvents,
   key: keyEvents,
   role: roleEvents,
+  enrichment: enrichmentEvents,
+  bulkenrichment: bulkEnrichmentEvents,
+  enrichmentpolicy: enrichmentPolicyEvents,
+  spending: spendingEvents,
   claim: claimEvents,
   heartbeat: heartbeatEvents,
 }
@@ -30,6 +35,10 @@ export const allEvents = {
   ...syncEvents,
   ...keyEvents,
   ...roleEvents,
+  ...enrichmentEvents,
+  ...bulkEnrichmentEvents,
+  ...enrichmentPolicyEvents,
+  ...spendingEvents,
   ...claimEvents,
   ...heartbeatEvents,
 }

@@ -2,6 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { projections, queries } from '../projections/index.ts'
 import { Contact } from '../schema/contact.ts'
+import { SourceKind } from '../schema/enrichment.ts'
 import { Id } from '../schema/shared.ts'
 import { access, permissionsOf } from './access.ts'
 import { projectionRoutes } from './admin/projection-routes.ts'
@@ -10,6 +11,9 @@ import { batchRoute } from './contacts/batch.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
 import { dispatch } from './contacts/upsert.ts'
 import { emailFileRoutes, onlySeen } from './emails/routes.ts'
+import { policy } from './enrichment/policy.ts'
+import { enrichmentRoutes } from './enrichment/routes.ts'
+import { enrichmentMetrics } from './enrichment/status.ts'
 import { importRoutes } from './import/routes.ts'
 import { jobRoutes } from './jobs/routes.ts'
 import { journalRoutes } from './journal/routes.ts'
@@ -28,10 +32,13 @@ import { projectionMetrics } from './platform/projections/metrics.ts'
 import { createProgress } from './platform/projections/progress.ts'
 import { projectionChecks } from './platform/projections/readiness.ts'
 import { resubscriptionMetrics } from './platform/resubscriptions.ts'
+import { fold } from './platform/runner.ts'
 import type { Services } from './services.ts'
 
 /** What is left to say of a mail that was taken away. */
 const EmailRemoval = Type.Object({ id: Id, removed: Type.Literal(true), revision: Type.Integer({ minimum: 0 }) }, { title: 'EmailRemoval' })
+
+const EnrichmentPolicy = Type.Object({ order: Type.Array(SourceKind), onCreation: Type.Boolean() }, { title: 'EnrichmentPolicy' })
 
 /** How the subject of each category of streams is shown. */
 const views: Readonly<Record<string, View>> = {
@@ -45,6 +52,7 @@ const views: Readonly<Record<string, View>> = {
     render: (events, id) => ({ id, removed: true, revision: events.at(-1)!.revision }),
     location: (id) => `/v1/emails/${id}`,
   },
+  enrichmentpolicy: { schema: EnrichmentPolicy, render: (events) => fold(policy, events), location: () => '/v1/enrichment' },
 }
 
 export type App = { readonly server: FastifyInstance; readonly keys: ApiKeys; setClosing(): void }
@@ -94,10 +102,12 @@ export async function createApp({ services, tables, checks, adminKey, version, l
   emailFileRoutes(server, services)
   keyRoutes(server, services)
   roleRoutes(server, services)
+  enrichmentRoutes(server, services, tables)
 
   jobMetrics(metrics, jobs)
   projectionMetrics(metrics, progress)
   resubscriptionMetrics(metrics, pool)
+  enrichmentMetrics(metrics, pool, services.enrichers)
   metricsRoute(server, metrics)
   await server.ready()
   return { server, keys, setClosing }

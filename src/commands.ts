@@ -10,7 +10,18 @@ import {
   updateContact,
   upsertContact,
 } from './contacts/contact.ts'
+import {
+  acceptContactValue,
+  lockContactField,
+  rejectContactValue,
+  releaseContactField,
+  setContactEnrichable,
+  setContactField,
+  undoContactEnrichment,
+  unlockContactField,
+} from './contacts/enriched.ts'
 import { removeEmail } from './emails/email.ts'
+import { enrichOnCreation, orderEnrichmentSources } from './enrichment/policy.ts'
 import type { Command } from './platform/decider.ts'
 
 /** Every command there is; each becomes an endpoint. A test keeps this list complete. */
@@ -25,5 +36,15 @@ export const commands: readonly Command[] = [
   addContactMethod,
   removeContactMethod,
   addNote,
+  acceptContactValue,
+  rejectContactValue,
+  setContactField,
+  releaseContactField,
+  lockContactField,
+  unlockContactField,
+  undoContactEnrichment,
+  setContactEnrichable,
+  orderEnrichmentSources,
+  enrichOnCreation,
   removeEmail,
 ]

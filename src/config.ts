@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
+import type { WithDefault } from './enrichment/settings.ts'
 import { Fault } from './platform/fault.ts'
 import { settings } from './settings.ts'
 
@@ -15,7 +16,7 @@ export class ConfigError extends Fault {
 
 type Settings = typeof settings
 type Value<Name extends keyof Settings> = ReturnType<Settings[Name]['parse']>
-type Required = 'port' | 'host' | 'dataFolder' | 'logLevel' | 'serviceUrl'
+type Required = 'port' | 'host' | 'dataFolder' | 'logLevel' | 'serviceUrl' | WithDefault
 
 /** The checked settings. Optional ones that nobody set are not there. */
 export type Config = Readonly<{ [Name in Required]: Value<Name> } & { [Name in Exclude<keyof Settings, Required>]?: Value<Name> }>

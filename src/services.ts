@@ -4,6 +4,7 @@ import type { Config } from './config.ts'
 import { type Claims, createClaims } from './contacts/claims.ts'
 import { createIngest, type Ingest } from './emails/ingest.ts'
 import { createParser } from './emails/parse/parser.ts'
+import { createEnrichers, type Enrichers } from './enrichment/enrichers.ts'
 import { jobTypes } from './jobs/index.ts'
 import { MASTER_KEY_MADE, masterKeySource } from './master-key.ts'
 import type { Blobs } from './platform/blobs.ts'
@@ -28,6 +29,8 @@ export type Services = {
   readonly blobs: Blobs
   /** Its threads begin with the first mail. */
   readonly ingest: Ingest
+  /** Its vendors are loaded by who asks for them. */
+  readonly enrichers: Enrichers
   close(): Promise<void>
 }
 
@@ -67,6 +70,7 @@ export async function openServices(config: Connected, log: Logger, statementMs?:
       jobs,
       blobs,
       ingest,
+      enrichers: createEnrichers(config),
       async close() {
         await jobs.close()
         await parser.close()

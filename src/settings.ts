@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { enrichmentSettings } from './enrichment/settings.ts'
 import type { AwsKmsAddress } from './platform/kms-aws.ts'
 
 /**
@@ -174,4 +175,5 @@ export const settings = {
     description: 'API key that the command line uses',
     parse: matching(/^[\x21-\x7e]+$/, 'an API key, without spaces'),
   }),
+  ...enrichmentSettings,
 }

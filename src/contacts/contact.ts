@@ -4,7 +4,8 @@ import { Id, line } from '../../schema/shared.ts'
 import { type Context, command, decider } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
 import { isVisible } from '../platform/viewer.ts'
-import { methodFaults, newMethods } from './methods.ts'
+import { type EnrichedState, enriched, notEnriched } from './enriched-state.ts'
+import { faultsOfMethods, MAX_METHODS, methodFaults, newMethods } from './methods.ts'
 
 const {
   ContactCreated,
@@ -25,11 +26,18 @@ type Known = {
   removed: readonly string[]
   owner: string | null
   team: string | null
+  /** There from the first event about it on. */
+  enriched?: EnrichedState
 }
 export type Contact = { status: 'unknown' } | Known
 
 const change = (contact: Contact, to: (known: Known) => Partial<Known>): Contact =>
   contact.status === 'unknown' ? contact : { ...contact, ...to(contact) }
+
+const enrichment =
+  <D>(step: (state: EnrichedState, data: D) => EnrichedState) =>
+  (contact: Contact, data: D): Contact =>
+    change(contact, (known) => ({ enriched: step(known.enriched ?? notEnriched, data) }))
 
 export const contact = decider<Contact, typeof contactEvents>(
   'contact',
@@ -54,6 +62,15 @@ export const contact = decider<Contact, typeof contactEvents>(
     ContactArchived: (state) => change(state, () => ({ status: 'archived' })),
     ContactRestored: (state) => change(state, () => ({ status: 'active' })),
     NoteAdded: (state) => state,
+    ContactEnriched: enrichment(enriched.ContactEnriched),
+    ContactValueAccepted: enrichment(enriched.ContactValueAccepted),
+    ContactValueRejected: enrichment(enriched.ContactValueRejected),
+    ContactFieldSet: enrichment(enriched.ContactFieldSet),
+    ContactFieldReleased: enrichment(enriched.ContactFieldReleased),
+    ContactFieldLocked: enrichment(enriched.ContactFieldLocked),
+    ContactFieldUnlocked: enrichment(enriched.ContactFieldUnlocked),
+    ContactEnrichmentUndone: enrichment(enriched.ContactEnrichmentUndone),
+    ContactEnrichableChanged: enrichment(enriched.ContactEnrichableChanged),
   },
   (state, viewer) => state.status === 'unknown' || isVisible(viewer, state),
 )
@@ -68,7 +85,6 @@ export const MethodInput = Type.Object(
   { type: MethodType, value: line(2_000, ['ada@example.com']), label: Type.Optional(line(100, ['work'])) },
   { additionalProperties: false },
 )
-const MAX_METHODS = 100
 const Methods = Type.Array(MethodInput, { maxItems: MAX_METHODS })
 const contactFields = { name: Name, company: Type.Optional(Company), methods: Type.Optional(Methods) }
 const strict = { additionalProperties: false }
@@ -78,18 +94,13 @@ export const ContactInput = Type.Object({ ...contactFields, id: Type.Optional(Id
 export type ContactInput = Static<typeof ContactInput>
 const ContactPut = Type.Object(contactFields, strict)
 
-const faultsOfMethods = (body: unknown) => {
-  const { methods } = (body ?? {}) as { methods?: unknown }
-  return Array.isArray(methods) ? methods.slice(0, MAX_METHODS).flatMap((method, index) => methodFaults(`/methods/${index}`, method)) : []
-}
-
 /** @throws Refused when there is none */
 export function known(state: Contact): Known {
   if (state.status === 'unknown') throw new Refused('contact-not-found', 'There is no such contact.', 404)
   return state
 }
 
-function active(state: Contact): Known {
+export function active(state: Contact): Known {
   const contact = known(state)
   if (contact.status === 'archived') throw new Refused('contact-not-active', 'The contact is archived. Restore it first.')
   return contact

@@ -49,3 +49,12 @@ export function methodFaults(path: string, input: unknown): Fault[] {
   if (type !== 'email' || typeof value !== 'string' || value.trim() === '' || normalizeEmail(value)) return []
   return [{ path: `${path}/value`, message: 'must be an e-mail address, like ada@example.com' }]
 }
+
+/** How many ways to reach a contact one input may give. */
+export const MAX_METHODS = 100
+
+/** What is wrong with the methods of a body that may be anything. */
+export const faultsOfMethods = (body: unknown): Fault[] => {
+  const { methods } = (body ?? {}) as { methods?: unknown }
+  return Array.isArray(methods) ? methods.slice(0, MAX_METHODS).flatMap((method, index) => methodFaults(`/methods/${index}`, method)) : []
+}

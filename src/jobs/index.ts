@@ -1,7 +1,8 @@
+import { enrichBulkJob, enrichJob } from '../enrichment/enrichment-job.ts'
 import { importJob } from '../import/import-job.ts'
 import { accessJob } from '../keys/keep-job.ts'
 import type { JobType } from '../platform/jobs.ts'
 import type { Services } from '../services.ts'
 
 /** Every kind of job there is. A test keeps this list complete. */
-export const jobTypes: readonly JobType<Services>[] = [importJob, accessJob]
+export const jobTypes: readonly JobType<Services>[] = [importJob, accessJob, enrichJob, enrichBulkJob]

@@ -1,6 +1,7 @@
 import type { Reactor } from '../platform/reactor.ts'
 import { accessOnChanged } from './access-on-changed.ts'
+import { enrichContactOnRequested } from './enrich-contact-on-requested.ts'
 import { importOnStarted } from './import-on-started.ts'
 
 /** Every reactor there is. A test keeps this list complete. */
-export const reactors: readonly Reactor[] = [importOnStarted, accessOnChanged]
+export const reactors: readonly Reactor[] = [importOnStarted, accessOnChanged, enrichContactOnRequested]

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { startSweeping } from '../blob-care.ts'
 import type { Config } from '../config.ts'
 import { dispatch } from '../contacts/upsert.ts'
+import { startEnrichingOnCreation } from '../enrichment/on-creation.ts'
 import { startHeartbeat } from '../platform/heartbeat.ts'
 import { startWorker } from '../platform/jobs-worker.ts'
 import { holdLease } from '../platform/lease.ts'
@@ -38,6 +39,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
       decode: codec.decode,
     })
     const sweeping = startSweeping(services, log)
+    const enriching = startEnrichingOnCreation(services, log)
     const lease =
       reactors.length > 0
         ? holdLease({ pool, log, owner: randomUUID(), when: areBorn(reactors), checkpoint: REACTORS }, reacting.lead)
@@ -47,7 +49,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
       async close() {
         heartbeat.close()
         keeping.close()
-        await Promise.all([worker.close(graceMs()), lease?.close(), sweeping.close()])
+        await Promise.all([worker.close(graceMs()), lease?.close(), sweeping.close(), enriching.close()])
         await services.close()
       },
     }

@@ -18,6 +18,7 @@ import {
   updateContact,
   upsertContact,
 } from '../../src/contacts/contact.ts'
+import { notEnriched } from '../../src/contacts/enriched-state.ts'
 import type { Command } from '../../src/platform/decider.ts'
 import { Refused } from '../../src/platform/refusal.ts'
 import { fold } from '../../src/platform/runner.ts'
@@ -249,6 +250,40 @@ t.test('assigning', async (t) => {
     deepStrictEqual(contact.isVisible!(fold(contact, [created]), { sees: 'team', owner: 'ada', team: 'navy' }), false, 'what is nobody’s')
   })
 })
+const value = {
+  id: id(70),
+  field: 'jobTitle' as const,
+  value: 'Analyst',
+  confidence: 0.9,
+  evidence: 'Ada is our Analyst.',
+  isSupported: true,
+  source: { kind: 'mail' as const, vendor: 'mail', readAt: '2026-03-01T09:30:00.000Z', model: 'gpt-5-mini', promptVersion: '1' },
+}
+const enrichedSamples = {
+  ContactEnriched: contactEvents.ContactEnriched({ contactId, enrichmentId: id(71), values: [value] }),
+  ContactValueAccepted: contactEvents.ContactValueAccepted({ contactId, valueId: id(70) }),
+  ContactValueRejected: contactEvents.ContactValueRejected({ contactId, valueId: id(70) }),
+  ContactFieldSet: contactEvents.ContactFieldSet({ contactId, field: 'jobTitle', values: ['Countess'] }),
+  ContactFieldReleased: contactEvents.ContactFieldReleased({ contactId, field: 'jobTitle' }),
+  ContactFieldLocked: contactEvents.ContactFieldLocked({ contactId, field: 'jobTitle' }),
+  ContactFieldUnlocked: contactEvents.ContactFieldUnlocked({ contactId, field: 'jobTitle' }),
+  ContactEnrichmentUndone: contactEvents.ContactEnrichmentUndone({ contactId, enrichmentId: id(71) }),
+  ContactEnrichableChanged: contactEvents.ContactEnrichableChanged({ contactId, enrichable: false }),
+}
+/** What each makes of the enrichment of a contact of which nothing was found before. */
+const enrichedThen: Record<keyof typeof enrichedSamples, object> = {
+  ContactEnriched: { enrichments: [id(71)], values: { [id(70)]: { field: 'jobTitle', enrichmentId: id(71), decision: 'none' } } },
+  ContactValueAccepted: {},
+  ContactValueRejected: {},
+  ContactFieldSet: { own: { jobTitle: ['Countess'] } },
+  ContactFieldReleased: {},
+  ContactFieldLocked: { locked: ['jobTitle'] },
+  ContactFieldUnlocked: {},
+  ContactEnrichmentUndone: { undone: [id(71)] },
+  ContactEnrichableChanged: { enrichable: false },
+}
+const mapObject = <K extends string, V, W>(object: Record<K, V>, to: (value: V) => W) =>
+  Object.fromEntries(Object.entries<V>(object).map(([key, value]) => [key, to(value)])) as Record<K, W>
 
 t.test('the state', async (t) => {
   const rule = rules(t)
@@ -262,6 +297,7 @@ t.test('the state', async (t) => {
     ContactArchived: archived,
     ContactRestored: restored,
     NoteAdded: NoteAdded({ contactId, noteId: id(61), text: 'Met.' }),
+    ...enrichedSamples,
   }
   rule('every event of a contact has a sample here', () => deepStrictEqual(Object.keys(samples), Object.keys(contactEvents)))
   const known = { status: 'active', name: 'Ada', company: 'Engines Ltd', methods: [ada, phone], removed: [], owner: null, team: null }
@@ -275,6 +311,7 @@ t.test('the state', async (t) => {
     ContactArchived: { ...known, status: 'archived' },
     ContactRestored: known,
     NoteAdded: known,
+    ...mapObject(enrichedThen, (enriched) => ({ ...known, enriched: { ...notEnriched, ...enriched } })),
   }
   for (const [type, event] of Object.entries(samples))
     rule(`after ${type}`, () => {
@@ -312,6 +349,8 @@ t.test('any command in any state that can be reached, decided again after its ev
     addContactMethod: methodInput,
     addNote: fc.record({ text: fc.constant('Met.') }),
     assignContact: fc.record({ owner: fc.option(fc.constant('grace')), team: fc.option(fc.constant('navy')) }, { requiredKeys: ['owner'] }),
+    setContactField: fc.record({ values: fc.array(fc.constantFrom('Countess', ' Analyst'), { maxLength: 2 }) }),
+    setContactEnrichable: fc.record({ enrichable: fc.boolean() }),
   }
   const step = fc
     .constantFrom(...commands.filter(({ decider }) => decider === contact))
@@ -320,7 +359,8 @@ t.test('any command in any state that can be reached, decided again after its ev
   const paramsFor = (events: readonly NewEvent[], choice: number) => {
     const state = fold(contact, events)
     const ids = state.status === 'unknown' ? [] : [...state.methods.map(({ id }) => id), ...state.removed]
-    return { methodId: ids[choice] ?? id(77) }
+    const field = ['jobTitle', 'interests', 'company', 'shoeSize'][choice % 4]!
+    return { methodId: ids[choice] ?? id(77), field, valueId: id(70), enrichmentId: id(71) }
   }
 
   rule('yields nothing, or a refusal where it made what may be made only once', () => {

@@ -99,6 +99,8 @@ function anyOf(schema: TSchema, text = anyText, everything = false): fc.Arbitrar
     })
   }
   if (schema['type'] === 'integer') return fc.integer({ min: schema['minimum'] ?? -1_000 })
+  if (schema['type'] === 'number')
+    return fc.double({ min: schema['minimum'], max: schema['maximum'], noNaN: true, noDefaultInfinity: true }).map((number) => number + 0)
   if (schema['type'] === 'boolean') return fc.boolean()
   throw new Error(`No data is known for ${JSON.stringify(schema)}`)
 }

@@ -74,7 +74,7 @@ t.test('who changed a projection raises its version, or says that the rows are t
 
 t.test('code that it cannot read is refused', async (t) => {
   const refused = (from: string, to: string) => t.throws(() => changedBy('contacts.ts', from, to), /can be read|not of the form/)
-  refused('version: 2', 'version: one')
+  refused('version: 2', 'version: two')
   refused('const touched', 'touch()\nconst touched')
   refused(
     "import { projection, table } from '../src/platform/projection.ts'",

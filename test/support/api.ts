@@ -38,6 +38,8 @@ type Options = {
   /** The servers of another one, as a second process has them. */
   on?: Connected
   projector?: boolean
+  /** More settings of the service. */
+  env?: Readonly<Record<string, string>>
   log?: Logger
   /** What /readyz asks, if not of everything. */
   checks?: Parameters<typeof createApp>[0]['checks']
@@ -55,7 +57,7 @@ export async function testApi(t: Teardown, options: Options = {}): Promise<TestA
     statementMs = ANSWER_MS,
     through,
   } = options
-  const config = options.on ?? (await ownServers(t, log))
+  const config = options.on ?? (await ownServers(t, log, options.env))
   const reached = through
     ? { ...config, databaseUrl: await through.database(config.databaseUrl), eventStoreUrl: await through.eventStore(config.eventStoreUrl) }
     : config
@@ -92,11 +94,11 @@ export async function testApi(t: Teardown, options: Options = {}): Promise<TestA
   }
 }
 
-async function ownServers(t: Teardown, log: Logger): Promise<Connected> {
+async function ownServers(t: Teardown, log: Logger, env: Readonly<Record<string, string>> = {}): Promise<Connected> {
   const folder = await mkdtemp(join(tmpdir(), 'smartcrm-test-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
   const { url: databaseUrl } = await testDatabase(t)
   const eventStore = await startEventStore({ file: join(folder, 'events.db'), log })
   t.teardown(eventStore.close)
-  return { ...readConfig({ SMARTCRM_DATA: folder, SMARTCRM_ADMIN_KEY: adminKey }), databaseUrl, eventStoreUrl: eventStore.url }
+  return { ...readConfig({ SMARTCRM_DATA: folder, SMARTCRM_ADMIN_KEY: adminKey, ...env }), databaseUrl, eventStoreUrl: eventStore.url }
 }

@@ -93,7 +93,7 @@ export const sendPosition = (reply: FastifyReply, position: Position | null) => 
 
 /** Makes a command an endpoint. */
 export function commandRoute(app: FastifyInstance, command: Command, view: View, execute: Execute, secret: Buffer): void {
-  const { operationId, method, path, summary, success, decider } = command
+  const { operationId, method, path, summary, success } = command
   const hasBody = Object.keys(command.body.properties).length > 0
   app.route({
     method,
@@ -103,7 +103,7 @@ export function commandRoute(app: FastifyInstance, command: Command, view: View,
     schema: {
       operationId,
       summary,
-      tags: [`${decider.category}s`],
+      tags: [path.split('/')[1]!],
       ...(method === 'PATCH' && { consumes: ['application/json', 'application/merge-patch+json'] }),
       params: pathSchema(path),
       ...(hasBody && { body: command.body }),

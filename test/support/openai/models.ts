@@ -64,7 +64,8 @@ export const sensible: Model = ({ sources }) => {
 }
 
 function sentenceAround(text: string, at: number): string {
-  const from = Math.max(text.lastIndexOf('\n', at), text.lastIndexOf('. ', at) + 1, -1) + 1
+  const dot = text.lastIndexOf('. ', at)
+  const from = Math.max(text.lastIndexOf('\n', at) + 1, dot === -1 ? 0 : dot + 2)
   const rest = text.slice(from)
   const end = /\.(?=\s|$)|\n/.exec(rest)
   return rest.slice(0, Math.min(end ? end.index + (end[0] === '.' ? 1 : 0) : rest.length, 280)).trim()

@@ -1,0 +1,38 @@
+import { contact } from '../contacts/contact.ts'
+import { mayBeEnriched } from '../contacts/enriched.ts'
+import { Refused } from '../platform/refusal.ts'
+import { fold, type Outcome, type Request } from '../platform/runner.ts'
+import type { Services } from '../services.ts'
+import { requestEnrichment } from './enrichment.ts'
+
+export type Wanted = {
+  readonly contactId: string
+  /** Made of the command's id unless given. */
+  readonly enrichmentId?: string
+  readonly reason: 'asked' | 'bulk' | 'policy'
+  readonly bulkId?: string
+  readonly refresh?: boolean
+}
+
+/**
+ * Asks for an enrichment of one contact. Its stream is sealed with the contact's key: whoever erases the contact erases what enrichment learned of it, too.
+ * @throws Refused when there is no such contact, it is archived, erased, or not to be enriched
+ */
+export async function requestFor(
+  { runner, vault }: Pick<Services, 'runner' | 'vault'>,
+  { contactId, enrichmentId, reason, bulkId, refresh = false }: Wanted,
+  request: Request,
+): Promise<Outcome> {
+  const events = await runner.load(`contact-${contactId}`)
+  if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
+  mayBeEnriched(fold(contact, events))
+  const keyId = events.at(-1)!.meta.key!
+  const key = (await vault.keys([keyId])).get(keyId)
+  if (!key) throw new Refused('erased', 'What this was about was erased.', 410)
+  const body = { contactId, reason, refresh, subject: contactId, ...(bulkId && { bulkId }) }
+  return runner.execute(requestEnrichment, body, enrichmentId ? { id: enrichmentId } : {}, {
+    ...request,
+    ifMatch: undefined,
+    key: { id: keyId, key },
+  })
+}

@@ -22,15 +22,18 @@ import { keyRoutes } from './keys/routes.ts'
 import { type ApiKeys, createApiKeys } from './platform/api-keys.ts'
 import { commandRoute, type View } from './platform/http/commands.ts'
 import { type Check, healthRoutes } from './platform/http/health.ts'
+import type { LimitsByRole } from './platform/http/limits.ts'
 import { openapiRoutes } from './platform/http/openapi.ts'
 import { queryRoute, type Tables } from './platform/http/queries.ts'
-import { createServer } from './platform/http/server.ts'
+import { secureHeaders } from './platform/http/secure-headers.ts'
+import { createServer, type ServerOptions } from './platform/http/server.ts'
 import { jobMetrics } from './platform/jobs-metrics.ts'
 import type { Logger } from './platform/log.ts'
-import { createMetrics, metricsRoute, requestMetrics } from './platform/metrics.ts'
+import { createMetrics, metricsRoute, overloadMetrics, requestMetrics } from './platform/metrics.ts'
 import { projectionMetrics } from './platform/projections/metrics.ts'
 import { createProgress } from './platform/projections/progress.ts'
 import { projectionChecks } from './platform/projections/readiness.ts'
+import { createRateLimits } from './platform/rate-limits.ts'
 import { resubscriptionMetrics } from './platform/resubscriptions.ts'
 import { fold } from './platform/runner.ts'
 import type { Services } from './services.ts'
@@ -63,18 +66,26 @@ type Options = {
   /** What /readyz asks, if not of everything that is needed. */
   checks?: Readonly<Record<string, Check>>
   adminKey: string | undefined
+  rateLimits?: LimitsByRole | undefined
+  atOnce?: number | undefined
+  tls?: ServerOptions['tls']
+  /** The origins of pages that browsers let ask this service. */
+  origins?: readonly string[] | undefined
   version: string
   log: Logger
 }
 
 /** The HTTP API: every route is derived from the lists of commands and queries. */
-export async function createApp({ services, tables, checks, adminKey, version, log }: Options): Promise<App> {
+export async function createApp({ services, tables, checks, adminKey, rateLimits, version, log, ...http }: Options): Promise<App> {
   const { pool, store, runner, claims, vault, jobs } = services
   const keys = createApiKeys(pool, adminKey, { permissionsOf })
-  const server = createServer(keys, access, log)
+  const limits = rateLimits && { byRole: rateLimits, counted: createRateLimits(pool) }
+  const server = createServer({ keys, access, log, ...(limits && { limits }), atOnce: http.atOnce, tls: http.tls })
+  await secureHeaders(server, { origins: http.origins ?? [], hasTls: http.tls !== undefined })
   const secret = vault.secret('requests')
   const metrics = createMetrics()
   requestMetrics(metrics, server)
+  overloadMetrics(metrics, server.overload)
   const progress = createProgress(pool, store)
   await openapiRoutes(server, version)
   const { setClosing } = healthRoutes(

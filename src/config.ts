@@ -16,7 +16,7 @@ export class ConfigError extends Fault {
 
 type Settings = typeof settings
 type Value<Name extends keyof Settings> = ReturnType<Settings[Name]['parse']>
-type Required = 'port' | 'host' | 'dataFolder' | 'logLevel' | 'serviceUrl' | WithDefault
+type Required = 'port' | 'host' | 'dataFolder' | 'logLevel' | 'serviceUrl' | 'rateLimits' | 'atOnce' | WithDefault
 
 /** The checked settings. Optional ones that nobody set are not there. */
 export type Config = Readonly<{ [Name in Required]: Value<Name> } & { [Name in Exclude<keyof Settings, Required>]?: Value<Name> }>
@@ -59,7 +59,8 @@ export function readConfig(env: NodeJS.ProcessEnv = environment()): Config {
   const atAws = (['blobs', 'masterKey', 'newMasterKey'] as const).filter((key) => config[key] && !Buffer.isBuffer(config[key]))
   if (!(config['s3AccessKeyId'] && config['s3SecretAccessKey']))
     for (const key of atAws) faults.push(`${settings[key].name} needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.`)
-  config['serviceUrl'] ??= `http://127.0.0.1:${config['port']}`
+  if (!config['tlsCertFile'] !== !config['tlsKeyFile']) faults.push('TLS_CERT_FILE and TLS_KEY_FILE need each other: set both or none.')
+  config['serviceUrl'] ??= `${config['tlsCertFile'] ? 'https' : 'http'}://127.0.0.1:${config['port']}`
   if (faults.length > 0) throw new ConfigError(faults)
   return Object.freeze(config) as Config
 }

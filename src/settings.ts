@@ -81,6 +81,15 @@ const bucketAddress = (text: string): BucketAddress => {
   return endpoint === undefined ? address : { ...address, endpoint: namedEndpoint(endpoint) }
 }
 
+const rateLimits = (text: string): Record<string, { requests: number; seconds: number } | null> =>
+  Object.fromEntries(
+    text.split(',').map((part) => {
+      const [, role, requests, seconds] = /^\s*(\*|[a-z][a-z0-9-]*)=(?:none|([1-9]\d{0,6})\/([1-9]\d{0,4}))\s*$/.exec(part) ?? []
+      if (!role) throw new Error('has to be like *=6000/60,reader=600/60,service=none')
+      return [role, requests && seconds ? { requests: Number(requests), seconds: Number(seconds) } : null]
+    }),
+  )
+
 const setting = <Value>(setting: Setting<Value>) => setting
 
 /** All settings there are, in the order in which the README shows them. */
@@ -176,4 +185,36 @@ export const settings = {
     parse: matching(/^[\x21-\x7e]+$/, 'an API key, without spaces'),
   }),
   ...enrichmentSettings,
+  rateLimits: setting({
+    name: 'SMARTCRM_RATE_LIMITS',
+    default: '*=6000/60',
+    description:
+      'How often each key may ask, by its role: ROLE=REQUESTS/SECONDS or ROLE=none, parted by commas; * is any other role, admin-key the key of SMARTCRM_ADMIN_KEY, which has no limit unless it is named. A key may have a limit of its own instead',
+    parse: rateLimits,
+  }),
+  atOnce: setting({
+    name: 'SMARTCRM_REQUESTS_AT_ONCE',
+    default: '256',
+    description:
+      'How many requests an API process works on at once at most; when answers take long it takes fewer. The others are answered 503 at once',
+    parse: (text) => Number(matching(/^[1-9]\d{0,4}$/, 'a number from 1 to 99999')(text)),
+  }),
+  origins: setting({
+    name: 'CORS_ORIGINS',
+    description: 'Origins of web pages that may ask the API from a browser, parted by commas, like https://crm.example.com. Unset: none',
+    parse: (text) =>
+      text
+        .split(',')
+        .map((origin) => matching(/^https?:\/\/[\w.-]+(:\d+)?$/, 'origins like https://crm.example.com, without a path')(origin.trim())),
+  }),
+  tlsCertFile: setting({
+    name: 'TLS_CERT_FILE',
+    description: 'File with the certificate, and those it is signed by (PEM): the API is served over TLS then. Unset: over plain HTTP',
+    parse: (text) => resolve(text),
+  }),
+  tlsKeyFile: setting({
+    name: 'TLS_KEY_FILE',
+    description: 'File with the private key of TLS_CERT_FILE (PEM)',
+    parse: (text) => resolve(text),
+  }),
 }

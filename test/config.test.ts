@@ -14,6 +14,8 @@ t.test('without any setting it is a service for this machine, with its data besi
     dataFolder: resolve('data'),
     logLevel: 'info',
     serviceUrl: 'http://127.0.0.1:3000',
+    rateLimits: { '*': { requests: 6000, seconds: 60 } },
+    atOnce: 256,
   })
 })
 
@@ -39,6 +41,11 @@ t.test('every setting is read', async (t) => {
     OTEL_SDK_DISABLED: 'true',
     SMARTCRM_URL: 'https://crm.example.com/',
     SMARTCRM_KEY: 'key',
+    SMARTCRM_RATE_LIMITS: '*=600/60, reader=none,admin-key=10000/1',
+    SMARTCRM_REQUESTS_AT_ONCE: '100',
+    CORS_ORIGINS: 'https://crm.example.com, http://localhost:5173',
+    TLS_CERT_FILE: '/etc/tls/cert.pem',
+    TLS_KEY_FILE: '/etc/tls/key.pem',
   })
   t.strictSame(config, {
     port: 8080,
@@ -61,6 +68,11 @@ t.test('every setting is read', async (t) => {
     tracesDisabled: true,
     serviceUrl: 'https://crm.example.com',
     apiKey: 'key',
+    rateLimits: { '*': { requests: 600, seconds: 60 }, reader: null, 'admin-key': { requests: 10_000, seconds: 1 } },
+    atOnce: 100,
+    origins: ['https://crm.example.com', 'http://localhost:5173'],
+    tlsCertFile: '/etc/tls/cert.pem',
+    tlsKeyFile: '/etc/tls/key.pem',
   })
   t.strictSame(Object.keys(config).sort(), Object.keys(settings).sort(), 'this test knows them all')
 })

@@ -61,7 +61,7 @@ const PATH = '/v1/contacts/batch'
 export function batchRoute(app: FastifyInstance, runner: Runner, claims: Claims, secret: Buffer): void {
   app.post(PATH, {
     bodyLimit: 16 * 1024 * 1024,
-    config: { apart: 'inputs' },
+    config: { apart: 'inputs', unhurried: true },
     schema: {
       operationId: 'batchContacts',
       summary: 'Create or update up to 1,000 contacts',

@@ -58,9 +58,12 @@ export async function importRoutes(app: FastifyInstance, services: Services): Pr
     await multipart(scope)
     scope.post('/v1/imports', {
       schema: uploadSchema,
+      config: { unhurried: true },
       // The parts are checked as they come, by `receive`.
       validatorCompiler: () => () => true,
       async handler(http, reply) {
+        // It comes as fast as its sender sends it.
+        http.work.leave()
         const asked = requestOf(http, secret, null)
         const { viewer } = http.caller
         const key = await vault.claim()

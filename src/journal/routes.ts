@@ -101,6 +101,7 @@ export function journalRoutes(
       const after = placeOf(request) ?? (await store.end()) ?? START
       if (app.closing.aborted) throw closing()
       if (live.listeners() >= maxReaders) throw new Unavailable(`${maxReaders} readers are connected, and there is no room for more.`)
+      request.work.leave()
       head(reply)
       if (request.method === 'HEAD') return void reply.raw.end()
       await streamTo(reply.raw, after, { source, live, turns, filter, log: request.log as Logger, commentMs, stallMs })

@@ -57,6 +57,20 @@ async function tellAnew(metric: Gauge | Counter, tell: Told['tell'], sample: Sam
   await tell(sample).catch(clear)
 }
 
+/** How many requests were turned away because there was too much to do, and how many are worked on at once. */
+export function overloadMetrics(metrics: Metrics, { shed, atOnce }: { shed: () => number; atOnce: () => number }): void {
+  counter(metrics, {
+    name: 'smartcrm_http_requests_shed_total',
+    help: 'Requests that were answered 503 at once because the process had as much to do as it could.',
+    tell: async (sample) => sample({}, shed()),
+  })
+  gauge(metrics, {
+    name: 'smartcrm_http_requests_at_once',
+    help: 'How many requests the process takes on at once just now; it follows from how long answers take.',
+    tell: async (sample) => sample({}, atOnce()),
+  })
+}
+
 /** How many requests, by method, route and status, and how long they took. */
 export function requestMetrics({ registry }: Metrics, app: FastifyInstance): void {
   const durations = new Histogram({

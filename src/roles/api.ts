@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs'
+import { createSecureContext } from 'node:tls'
 import { createApp } from '../app.ts'
 import type { Config } from '../config.ts'
 import { logFirstKeys } from '../keys/keep.ts'
 import { ANSWER_MS } from '../platform/database.ts'
+import { Fault } from '../platform/fault.ts'
+import type { ServerOptions } from '../platform/http/server.ts'
 import type { Logger } from '../platform/log.ts'
 import { migrate } from '../platform/migrate.ts'
 import { listenFault } from '../platform/ports.ts'
@@ -12,9 +16,29 @@ import { version } from '../version.ts'
 import { connected } from './connected.ts'
 import { type Running, tellSupervisor } from './role.ts'
 
+/** @throws Fault when a file of it cannot be read */
+function tlsOf({ tlsCertFile, tlsKeyFile }: Config): ServerOptions['tls'] {
+  if (!tlsCertFile || !tlsKeyFile) return undefined
+  const read = (name: string, file: string) => {
+    try {
+      return readFileSync(file)
+    } catch (error) {
+      throw new Fault(`${name}: ${(error as Error).message}. Name a file that can be read.`)
+    }
+  }
+  const tls = { cert: read('TLS_CERT_FILE', tlsCertFile), key: read('TLS_KEY_FILE', tlsKeyFile) }
+  try {
+    createSecureContext(tls)
+  } catch (error) {
+    throw new Fault(`TLS_CERT_FILE and TLS_KEY_FILE are no certificate with its key (${(error as Error).message}).`)
+  }
+  return tls
+}
+
 /** The HTTP API. */
 export async function run(config: Config, log: Logger): Promise<Running> {
   const urls = connected(config)
+  const tls = tlsOf(config)
   await migrate(urls.databaseUrl, log)
   const services = await openServices(urls, log, ANSWER_MS)
   const watch = await watchPosition(services.pool, log)
@@ -22,6 +46,10 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     services,
     tables: watch,
     adminKey: config.adminKey,
+    rateLimits: config.rateLimits,
+    atOnce: config.atOnce,
+    origins: config.origins,
+    tls,
     version,
     log,
   })

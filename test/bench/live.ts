@@ -182,7 +182,7 @@ const parts = {
     const config = { ...readConfig({ SMARTCRM_DATA: folder }), databaseUrl, eventStoreUrl }
     const services = await openServices(config, log)
     // Beside the API's own routes in the same process and event loop.
-    const live = createServer(createApiKeys(services.pool, adminKey, { permissionsOf }), access, log)
+    const live = createServer({ keys: createApiKeys(services.pool, adminKey, { permissionsOf }), access, log })
     journalRoutes(live, services)
     const tables = { current: () => null, waitFor: async () => true }
     const { server } = await createApp({ services, tables, checks: {}, adminKey, version: '0.0.0', log })

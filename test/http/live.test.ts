@@ -50,7 +50,7 @@ async function testLog(t: Test) {
   const serve = async (options: StreamOptions = {}, log: Logger = silent) => {
     const services = await openServices(config, log)
     t.teardown(services.close)
-    const server = createServer(createApiKeys(services.pool, adminKey, { permissionsOf }), access, log)
+    const server = createServer({ keys: createApiKeys(services.pool, adminKey, { permissionsOf }), access, log })
     await openapiRoutes(server, '0.0.0')
     journalRoutes(server, services, options)
     const sockets = new Set<Socket>()

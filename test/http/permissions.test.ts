@@ -51,7 +51,7 @@ t.test('the table names every operation, and nothing else', async (t) => {
 })
 
 t.test('a server with a route that the table does not name does not start', async (t) => {
-  const app = createServer({} as never, { known: 'contacts:read' }, log)
+  const app = createServer({ keys: {} as never, access: { known: 'contacts:read' }, log })
   app.get('/known', { schema: { operationId: 'known' } }, () => 'x')
   app.get('/open', { config: { open: true } }, () => 'x')
   app.post('/forgotten', { schema: { operationId: 'forgotten' } }, () => 'x')

@@ -72,7 +72,7 @@ t.test('when all is there, nothing is behind', async (t) => {
   t.match((await readyz()).body.checks.worker, /no heartbeat yet/, 'a missing worker is said, and turns nobody away')
   await until('a lag of nothing', async () => (await lagOf('contacts')) === 0)
   const text = await metrics()
-  t.equal(valueIn(text, 'smartcrm_projection_state{projection="contacts",place="read",state="live",version="1"}'), 1)
+  t.equal(valueIn(text, 'smartcrm_projection_state{projection="contacts",place="read",state="live",version="2"}'), 1)
   t.equal(valueIn(text, 'smartcrm_projection_led{projection="contacts",place="read"}'), 1)
   t.equal(valueIn(text, 'smartcrm_projection_events_total{projection="contacts",place="read"}'), made)
   t.equal(valueIn(text, 'smartcrm_projection_parked_events{projection="contacts",place="read"}'), 0)
@@ -135,7 +135,7 @@ t.test('a paused projection is said to be so, and falls behind alone', async (t)
   await untilReadyz('word of it', 200, { ...allWell, tables: /^timeline: paused/ })
   await until('its lag', async () => (await lagOf('timeline'))! > 0 && (await lagOf('contacts')) === 0)
   const text = await metrics()
-  t.equal(valueIn(text, 'smartcrm_projection_state{projection="timeline",place="read",state="paused",version="1"}'), 1)
+  t.equal(valueIn(text, 'smartcrm_projection_state{projection="timeline",place="read",state="paused",version="2"}'), 1)
   t.equal(
     valueIn(text, 'smartcrm_projection_events_total{projection="timeline",place="read"}'),
     made - 1,

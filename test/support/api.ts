@@ -43,6 +43,8 @@ type Options = {
   log?: Logger
   /** What /readyz asks, if not of everything. */
   checks?: Parameters<typeof createApp>[0]['checks']
+  /** Limits, origins, TLS. */
+  http?: Pick<Parameters<typeof createApp>[0], 'rateLimits' | 'atOnce' | 'origins' | 'tls'>
 }
 
 /** As much of tap's `t` as is needed. */
@@ -56,6 +58,7 @@ export async function testApi(t: Teardown, options: Options = {}): Promise<TestA
     checks,
     statementMs = ANSWER_MS,
     through,
+    http = {},
   } = options
   const config = options.on ?? (await ownServers(t, log, options.env))
   const reached = through
@@ -66,7 +69,7 @@ export async function testApi(t: Teardown, options: Options = {}): Promise<TestA
   if (projector) t.teardown((await runProjector(reached, log)).close)
   const tables = await watchPosition(services.pool, log)
   t.teardown(tables.close)
-  const { server, setClosing } = await createApp({ services, tables, ...(checks && { checks }), adminKey, version: '0.0.0', log })
+  const { server, setClosing } = await createApp({ services, tables, ...(checks && { checks }), adminKey, version: '0.0.0', log, ...http })
   const url = await server.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => server.close())
   const contract = createContract(server.swagger())

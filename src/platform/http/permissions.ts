@@ -23,6 +23,8 @@ export function askForPermissions(app: FastifyInstance, access: Readonly<Record<
     const { operationId } = (route.schema ?? {}) as { operationId?: string }
     const name = operationId ?? route.url
     const needs = Object.hasOwn(access, name) ? access[name] : undefined
+    // Nothing is done by it; CORS answers it.
+    if (route.method === 'OPTIONS') return
     if (needs === undefined) unnamed.push(route)
     else route.config = { ...route.config, needs }
   })

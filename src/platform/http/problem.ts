@@ -77,7 +77,9 @@ function retryAfterSeconds(error: unknown, status: number): number | undefined {
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const document = { ...problemOf(error), instance: `urn:uuid:${request.id}` }
   // Something is away for a while, and the caller is told to come back: no fault of ours, and at times there are thousands of them.
-  if (document.status === 503) request.log.warn({ err: error }, document.detail)
+  // Those that are turned away for want of time are counted, not told of one by one: that would take time, too.
+  if (document.code === 'overloaded') {
+  } else if (document.status === 503) request.log.warn({ err: error }, document.detail)
   else if (document.status >= 500) request.log.error({ err: error }, document.detail)
   const retry = retryAfterSeconds(error, document.status)
   if (retry !== undefined) reply.header('retry-after', String(retry))

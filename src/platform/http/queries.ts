@@ -87,14 +87,16 @@ export function sendCacheable(request: FastifyRequest, reply: FastifyReply, foun
 }
 
 /** Nothing waits without a bound: a wait that cannot be met answers 503 in its time. */
-async function waitForTables({ headers, server }: FastifyRequest, reply: FastifyReply, tables: Tables): Promise<void> {
+async function waitForTables({ headers, server, work }: FastifyRequest, reply: FastifyReply, tables: Tables): Promise<void> {
   const after = headers['smartcrm-after']
   if (after === undefined) return
   const position = typeof after === 'string' ? parsePosition(after) : null
   if (!position) throw new Invalid([{ path: '/headers/smartcrm-after', message: 'must be a SmartCRM-Position, like 8471.8471' }])
   const seconds = waitSeconds(headers['prefer'] as string | undefined)
   if (headers['prefer']) reply.header('preference-applied', `wait=${seconds}`)
-  if (!(await tables.waitFor(position, seconds * 1000, server.closing))) {
+  work.leave()
+  const isThere = await tables.waitFor(position, seconds * 1000, server.closing).finally(() => work.rejoin())
+  if (!isThere) {
     if (server.closing.aborted) throw closing()
     throw new Unavailable(`The read tables have not come as far as ${after} within ${seconds} s.`, { retryAfterSeconds: 1 })
   }

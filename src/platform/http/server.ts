@@ -3,9 +3,12 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 import { Problem } from '../../../schema/problem.ts'
 import type { ApiKeys, Caller } from '../api-keys.ts'
 import type { Logger } from '../log.ts'
+import type { RateLimits } from '../rate-limits.ts'
 import { Invalid, Refused, Unavailable } from '../refusal.ts'
 import { allowedMethods } from './allowed-methods.ts'
 import { parseJson } from './json.ts'
+import { countRequest, type LimitsByRole } from './limits.ts'
+import { type Overload, shedLoad } from './overload.ts'
 import { askForPermissions, checkPermission, nothingHere } from './permissions.ts'
 import { handleClientError, handleError } from './problem.ts'
 import { traceRequests } from './tracing.ts'
@@ -20,6 +23,7 @@ declare module 'fastify' {
   interface FastifyInstance {
     /** Aborts when the server is to end: what waits, waits no longer. */
     closing: AbortSignal
+    overload: Overload
   }
   interface FastifyContextConfig {
     /** No key is asked for. */
@@ -33,12 +37,24 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 export const closing = () => new Unavailable('The service is ending, or being started again.', { retryAfterSeconds: 1 })
 
+export type ServerOptions = {
+  readonly keys: ApiKeys
+  /** The permission that each operation needs. */
+  readonly access: Readonly<Record<string, string>>
+  readonly log: Logger
+  readonly limits?: { readonly byRole: LimitsByRole; readonly counted: RateLimits }
+  /** How many requests are worked on at once at most. */
+  readonly atOnce?: number | undefined
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined
+}
+
 /**
- * A Fastify server with what holds for every route: a key, problem documents, strict bodies, one log line a request without a secret in it.
- * @param access the permission that each operation needs
+ * A Fastify server with what holds for every route: a key that may do it and has not done it too often, problem documents, strict bodies, no more work than
+ * can be done, one log line a request without a secret in it.
  */
-export function createServer(keys: ApiKeys, access: Readonly<Record<string, string>>, log: Logger): FastifyInstance {
+export function createServer({ keys, access, log, limits, atOnce, tls }: ServerOptions): FastifyInstance {
   const app = Fastify({
+    ...(tls && { https: tls }),
     loggerInstance: log,
     // The one line a request is written by our own hook below.
     logController: new LogController({ disableRequestLogging: true }),
@@ -84,11 +100,12 @@ export function createServer(keys: ApiKeys, access: Readonly<Record<string, stri
   app.addHook('preClose', async () => ending.abort())
   traceRequests(app)
   askForPermissions(app, access)
+  app.decorate('overload', shedLoad(app, atOnce))
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
     if (ending.signal.aborted) throw closing()
     request.correlationId = correlationIdOf(request)
-    if (request.routeOptions.config.open) return
+    if (request.routeOptions.config.open || isPreflight(request)) return
     const [, key] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? []
     const caller = key ? await keys.caller(key) : null
     if (!caller)
@@ -98,6 +115,7 @@ export function createServer(keys: ApiKeys, access: Readonly<Record<string, stri
         401,
       )
     request.caller = caller
+    if (limits) await countRequest(caller, limits.byRole, limits.counted, reply)
     checkPermission(caller, request)
   })
   app.addHook('onSend', async (_request, reply) => {
@@ -130,6 +148,10 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
     'request',
   )
 }
+
+/** A browser asks whether it may ask (https://fetch.spec.whatwg.org/#cors-preflight-request), without a key. It is answered where CORS is set. */
+const isPreflight = ({ method, headers, server }: FastifyRequest) =>
+  method === 'OPTIONS' && headers['access-control-request-method'] !== undefined && server.hasPlugin('@fastify/cors')
 
 function correlationIdOf({ headers }: FastifyRequest): string | undefined {
   const given = headers['x-correlation-id']

@@ -25,9 +25,10 @@ create table vault.roles (
   permissions text[]
 );
 
--- How many requests each key has had in its present window. Processes take them in blocks.
+-- How many requests each key has had in its present window. Processes take them in blocks; `granted` is what the last one got.
 create table smartcrm.rate_limits (
   key text primary key,
   window_start timestamptz not null,
-  used bigint not null
+  used bigint not null,
+  granted bigint not null
 );

@@ -28,7 +28,7 @@ async function served(t: Teardown, answer: Partial<BlobAnswer> = {}, bytes = con
   const key = newKey()
   const { sha256 } = await blobs.put(key, bytes)
   const given = { key, sha256, type: 'image/png', as: 'attachment', name: 'a.png', ...answer } as BlobAnswer
-  const app = createServer({} as never, {}, createLogger('silent', 'test'))
+  const app = createServer({ keys: {} as never, access: {}, log: createLogger('silent', 'test') })
   app.get('/blob', { config: { open: true } }, (request, reply) => sendBlob(request, reply, blobs, given))
   const url = `${await app.listen({ host: '127.0.0.1', port: 0 })}/blob`
   t.teardown(() => app.close())

@@ -24,7 +24,7 @@ const once = <T>(make: () => Promise<T>) => {
 const micro = (usd: number) => Math.round(usd * 1e6)
 
 export function createEnrichers(config: EnrichmentConfig): Enrichers {
-  const answerSeconds = config.enrichmentAnswerSeconds
+  const answerSeconds = config.enrichmentRequestSeconds
   const apify: ApifySettings = {
     url: config.apifyUrl,
     token: config.apifyToken ?? '',

@@ -29,12 +29,12 @@ export type EnrichmentRun = {
   begunAt(): string
   /** Which month's spending the newest call is in. */
   spendingId(): string
-  /** @throws EnrichmentEnds when vendors have been tried for longer than the settings say */
-  giveUpIfDue(code: string, message: string): void
+  /** @throws EnrichmentEnds when a call has been tried for longer than the settings say */
+  giveUpIfDue(callId: string, code: string, message: string): void
   /** A question was answered. */
   isAnswered(): void
-  /** A question was not answered. @returns whether that has been so for longer than the settings say */
-  isNotAnswered(): boolean
+  /** A question was not answered. @returns how many in a row by now, and whether that has been so for longer than the settings say */
+  isNotAnswered(): { times: number; isLong: boolean }
 }
 
 /** A vendor that was never even tried, since others found it failing, is waited for so long. */
@@ -48,6 +48,7 @@ export async function openRun(enrichmentId: string, job: JobRun<Services>, now =
   let events: readonly RecordedEvent[] = []
   let current: Running
   let notAnsweredSince: number | null = null
+  let notAnswered = 0
 
   const take = (loaded: readonly RecordedEvent[]): Running => {
     if (loaded.some(({ erased }) => erased)) throw new FailedForGood('erased', 'The contact was erased.')
@@ -60,7 +61,8 @@ export async function openRun(enrichmentId: string, job: JobRun<Services>, now =
   const reload = async () => take(await runner.load(stream))
   await reload()
   const timeOf = (type: string) => events.findLast((event) => event.type === type)?.meta.at
-  const firstTry = () => events.find(({ type }) => type === 'EnrichmentCallIntended')?.meta.at
+  const firstTry = (callId: string) =>
+    events.find(({ type, data }) => type === 'EnrichmentCallIntended' && (data as { callId: string }).callId === callId)?.meta.at
 
   return {
     enrichmentId,
@@ -82,8 +84,8 @@ export async function openRun(enrichmentId: string, job: JobRun<Services>, now =
     intendedAt: () => timeOf('EnrichmentCallIntended') ?? events[0]!.meta.at,
     begunAt: () => timeOf('EnrichmentCallBegun') ?? events[0]!.meta.at,
     spendingId: () => (events.findLast(({ type }) => type === 'EnrichmentCallIntended')!.data as { spendingId: string }).spendingId,
-    giveUpIfDue(code, message) {
-      const first = firstTry()
+    giveUpIfDue(callId, code, message) {
+      const first = firstTry(callId)
       const until = first
         ? Date.parse(first) + enrichers.config.enrichmentPatienceSeconds * 1000
         : Date.parse(events[0]!.meta.at) + WAITED_MS
@@ -91,10 +93,12 @@ export async function openRun(enrichmentId: string, job: JobRun<Services>, now =
     },
     isAnswered() {
       notAnsweredSince = null
+      notAnswered = 0
     },
     isNotAnswered() {
+      notAnswered += 1
       notAnsweredSince ??= now().getTime()
-      return now().getTime() - notAnsweredSince > enrichers.config.enrichmentPatienceSeconds * 1000
+      return { times: notAnswered, isLong: now().getTime() - notAnsweredSince > enrichers.config.enrichmentPatienceSeconds * 1000 }
     },
   }
 }

@@ -36,6 +36,8 @@ export type Running = {
   /** How often a vendor surely did not take a call: each try is another one. */
   readonly deferrals: number
   readonly pages: readonly FetchedPage[] | null
+  /** Why there are not as many pages as there might be. */
+  readonly pagesFault: string | null
   readonly sources: readonly SourceReference[]
   readonly values: readonly EnrichedValue[] | null
   readonly failure: { readonly code: string; readonly message: string } | null
@@ -57,6 +59,7 @@ export const enrichment = decider<Enrichment, typeof enrichmentEvents>(
       call: null,
       deferrals: 0,
       pages: null,
+      pagesFault: null,
       sources: [],
       values: null,
       failure: null,
@@ -77,7 +80,7 @@ export const enrichment = decider<Enrichment, typeof enrichmentEvents>(
       })),
     EnrichmentCallBegun: (state, { remoteId }) => change(state, ({ call }) => ({ call: call && { ...call, remoteId } })),
     EnrichmentCallDeferred: (state) => change(state, ({ deferrals }) => ({ call: null, deferrals: deferrals + 1 })),
-    EnrichmentPagesRead: (state, { pages }) => change(state, () => ({ call: null, pages })),
+    EnrichmentPagesRead: (state, { pages, fault }) => change(state, () => ({ call: null, pages, pagesFault: fault ?? null })),
     EnrichmentAnswered: (state, { values }) => change(state, () => ({ call: null, values })),
     EnrichmentCompleted: (state) => change(state, () => ({ status: 'enriched' })),
     EnrichmentFailed: (state, { code, message }) => change(state, () => ({ status: 'failed', call: null, failure: { code, message } })),

@@ -39,7 +39,7 @@ export async function reserve(run: EnrichmentRun, { callId, vendor, microUsd }: 
       if (error instanceof Refused && error.code === 'budget-reached') throw new EnrichmentEnds(error.code, error.message)
       const waits = error instanceof Unavailable || (error instanceof Refused && ['vendor-busy', 'vendor-paused'].includes(error.code))
       if (!waits) throw error
-      if (error instanceof Refused && error.code === 'vendor-paused') run.giveUpIfDue('vendor-away', error.message)
+      if (error instanceof Refused && error.code === 'vendor-paused') run.giveUpIfDue(callId, 'vendor-away', error.message)
       const waitSeconds = error.retryAfterSeconds ?? 1
       if (performance.now() + waitSeconds * 1000 > end)
         throw new Failed(error instanceof Refused ? error.code : 'unavailable', error.message, { retryAfterSeconds: waitSeconds })
@@ -53,7 +53,7 @@ export async function settle(
   { callId, vendor }: Reserved,
   outcome: 'done' | 'failed' | 'unknown' | 'not-taken',
   microUsd: number,
-  isFault: boolean,
+  health: 'well' | 'fault' | 'same',
   retryAfterSeconds?: number,
   spendingId = run.spendingId(),
 ): Promise<void> {
@@ -63,7 +63,7 @@ export async function settle(
     vendor,
     microUsd,
     outcome,
-    isFault,
+    health,
     pauseSeconds: run.config.enrichmentPauseSeconds,
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds: Math.ceil(retryAfterSeconds) }),
   }

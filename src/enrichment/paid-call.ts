@@ -46,7 +46,7 @@ export async function paidCall<Request, Result>(run: EnrichmentRun, call: PaidCa
 
   const looked = await theEnd(run, call, remoteId)
   const costMicroUsd = looked.costMicroUsd ?? call.microUsd
-  await settle(run, reservedOf(call), looked.state === 'done' ? 'done' : 'failed', costMicroUsd, false)
+  await settle(run, reservedOf(call), looked.state === 'done' ? 'done' : 'failed', costMicroUsd, 'well')
   run.log.info({ vendor: enricher.vendor, callId, state: looked.state, costMicroUsd }, 'a paid call ended')
   return { looked, costMicroUsd }
 }
@@ -60,7 +60,7 @@ async function begin<Request, Result>(run: EnrichmentRun, call: PaidCall<Request
   await run.step(`intend ${vendor}`, intendCall, body).catch(async (error: unknown) => {
     // Another worker has been here: what was reserved for a call that is over already must not stay reserved.
     if (error instanceof Refused && (await run.reload()).call?.callId !== callId)
-      await settle(run, reservedOf(call), 'not-taken', 0, false, undefined, spendingId)
+      await settle(run, reservedOf(call), 'not-taken', 0, 'same', undefined, spendingId)
     throw error
   })
   let remoteId: string
@@ -79,7 +79,7 @@ async function begin<Request, Result>(run: EnrichmentRun, call: PaidCall<Request
 async function notBegun<Request, Result>(run: EnrichmentRun, call: PaidCall<Request, Result>, error: unknown): Promise<void> {
   const { callId, enricher } = call
   if (error instanceof VendorRefused) {
-    await settle(run, reservedOf(call), 'not-taken', 0, true)
+    await settle(run, reservedOf(call), 'not-taken', 0, 'fault')
     throw new EnrichmentEnds(error.code, error.message)
   }
   if (error instanceof OutcomeUnknown) {
@@ -89,10 +89,12 @@ async function notBegun<Request, Result>(run: EnrichmentRun, call: PaidCall<Requ
   }
   const code = error instanceof NotTaken ? error.code : 'not-begun'
   const after = error instanceof NotTaken ? error.retryAfterSeconds : undefined
+  // Who says when to come back is well.
+  const isFault = error instanceof NotTaken && code !== TOO_LATE && after === undefined
   await run.step(`deferred ${enricher.vendor}`, callDeferred, { callId, code })
-  await settle(run, reservedOf(call), 'not-taken', 0, error instanceof NotTaken && code !== TOO_LATE, after)
+  await settle(run, reservedOf(call), 'not-taken', 0, isFault ? 'fault' : 'same', after)
   if (!(error instanceof NotTaken)) throw error
-  run.giveUpIfDue(code, error.message)
+  run.giveUpIfDue(callId, code, error.message)
   throw new Failed(code, error.message, { retryAfterSeconds: after ?? 2, cause: error })
 }
 
@@ -111,7 +113,7 @@ async function lookFor<Request, Result>(run: EnrichmentRun, call: PaidCall<Reque
       continue
     }
     if (found === undefined) {
-      await settle(run, reservedOf(call), 'unknown', call.microUsd, false)
+      await settle(run, reservedOf(call), 'unknown', call.microUsd, 'same')
       const why =
         'The vendor may have been paid, and the answer is lost; it is not paid again by itself. Ask for the enrichment anew if you want to.'
       throw new EnrichmentEnds('outcome-unknown', why, call.microUsd)
@@ -124,8 +126,8 @@ async function lookFor<Request, Result>(run: EnrichmentRun, call: PaidCall<Reque
   }
   // It was never begun: so much later it would be there.
   await run.step(`deferred ${enricher.vendor}`, callDeferred, { callId, code: 'never-begun' })
-  await settle(run, reservedOf(call), 'not-taken', 0, false)
-  run.giveUpIfDue('vendor-away', 'The vendor does not begin what it is asked for.')
+  await settle(run, reservedOf(call), 'not-taken', 0, 'same')
+  run.giveUpIfDue(callId, 'vendor-away', 'The vendor does not begin what it is asked for.')
   throw new Failed('never-begun', 'The vendor never began; it is asked again.', { retryAfterSeconds: 1 })
 }
 
@@ -167,13 +169,15 @@ async function theEnd<Request, Result>(run: EnrichmentRun, call: PaidCall<Reques
 /** A question was not answered. @throws EnrichmentEnds, when that goes on for too long, or never helps */
 async function askAgain<Request, Result>(run: EnrichmentRun, call: PaidCall<Request, Result>, error: unknown): Promise<void> {
   if (error instanceof VendorRefused) {
-    await settle(run, reservedOf(call), 'unknown', call.microUsd, true)
+    await settle(run, reservedOf(call), 'unknown', call.microUsd, 'fault')
     throw new EnrichmentEnds(error.code, error.message, call.microUsd)
   }
   if (!(error instanceof VendorAway)) throw error
-  await falter(run, reservedOf(call), error.code)
-  if (run.isNotAnswered()) {
-    await settle(run, reservedOf(call), 'unknown', call.microUsd, true)
+  const { isLong, times } = run.isNotAnswered()
+  // Once is nothing, and however often one call is asked after, it speaks once: a single answer that cannot be had must not stop all others.
+  if (times === 2) await falter(run, reservedOf(call), error.code)
+  if (isLong) {
+    await settle(run, reservedOf(call), 'unknown', call.microUsd, 'fault')
     throw new EnrichmentEnds('vendor-away', `${error.message} What it was asked for may have been paid.`, call.microUsd)
   }
   await delay(Math.min((error.retryAfterSeconds ?? 0.5) * 1000, 10_000) * (0.5 + Math.random()), undefined, { signal: run.signal })

@@ -159,7 +159,7 @@ async function askModel(run: EnrichmentRun, services: Services): Promise<void> {
       addresses: [],
       sources: material.sources.map(({ text: _, title: __, ...source }) => source),
     },
-    workSeconds: config.apifyRunSeconds,
+    workSeconds: config.openaiAnswerSeconds,
   })
   if (looked.state === 'failed') throw new EnrichmentEnds(looked.code, looked.message, costMicroUsd)
   const { text, inputTokens, outputTokens, model } = looked.result
@@ -173,13 +173,12 @@ async function askModel(run: EnrichmentRun, services: Services): Promise<void> {
   await run.step('answered', answered, { callId: uuidv5('model', enrichmentId), costMicroUsd, inputTokens, outputTokens, values })
 }
 
-const nothingToRead = (run: EnrichmentRun) =>
-  new EnrichmentEnds(
-    'nothing-to-read',
-    run.state().pages?.length === 0
-      ? 'No page of the contact could be read, and there is no mail that may be used.'
-      : 'There is nothing to read.',
-  )
+function nothingToRead(run: EnrichmentRun): EnrichmentEnds {
+  const { pagesFault } = run.state()
+  if (pagesFault)
+    return new EnrichmentEnds(pagesFault, `The pages could not be read (${pagesFault}), and there is no mail that may be used.`)
+  return new EnrichmentEnds('nothing-to-read', 'No page was found for the contact, and there is no mail that may be used.')
+}
 
 async function materialOf(run: EnrichmentRun, services: Services): Promise<Material> {
   const { contactId, pages } = run.state()

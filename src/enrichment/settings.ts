@@ -110,6 +110,12 @@ export const enrichmentSettings = {
     description: 'How long an answer may be, in tokens',
     parse: whole(16, 'a number of tokens'),
   }),
+  openaiAnswerSeconds: setting({
+    name: 'OPENAI_ANSWER_SECONDS',
+    default: '300',
+    description: 'How long an answer is waited for; after that it is cancelled',
+    parse: whole(1, 'a time in seconds'),
+  }),
   openaiConcurrency: setting({
     name: 'OPENAI_CONCURRENCY',
     default: '8',
@@ -164,8 +170,8 @@ export const enrichmentSettings = {
     description: 'After how long a run that was perhaps begun, and is not found at Apify, is known not to have been',
     parse: whole(1, 'a time in seconds'),
   }),
-  enrichmentAnswerSeconds: setting({
-    name: 'ENRICHMENT_ANSWER_SECONDS',
+  enrichmentRequestSeconds: setting({
+    name: 'ENRICHMENT_REQUEST_SECONDS',
     default: '30',
     description: 'How long a vendor may take to answer one request',
     parse: whole(1, 'a time in seconds'),

@@ -139,7 +139,8 @@ export const spentSoFar = today
 
 /**
  * What a reserved call really cost; again, or of one that was not reserved, it changes nothing. One that was not taken costs nothing and is no call.
- * `isFault`: the vendor did not do its part. `pauseSeconds`: of the first pause after too many faults. `retryAfterSeconds`: the vendor said so.
+ * `health`: whether the vendor is well by it, did not do its part (`fault`), or neither. `pauseSeconds`: of the first pause after too many faults.
+ * `retryAfterSeconds`: the vendor said that nothing is to be asked of it for so long.
  */
 export const settleCall = internalCommand(spending, 'settle', {
   fromLast: true,
@@ -148,13 +149,13 @@ export const settleCall = internalCommand(spending, 'settle', {
       ...call,
       microUsd: whole,
       outcome: Type.String(),
-      isFault: Type.Boolean(),
+      health: Type.Union([Type.Literal('well'), Type.Literal('fault'), Type.Literal('same')]),
       pauseSeconds: whole,
       retryAfterSeconds: Type.Optional(whole),
     },
     strict,
   ),
-  decide: ({ callId, enrichmentId, vendor, microUsd, outcome, isFault, pauseSeconds, retryAfterSeconds }, state, { id, now }) => {
+  decide: ({ callId, enrichmentId, vendor, microUsd, outcome, health, pauseSeconds, retryAfterSeconds = 0 }, state, { id, now }) => {
     const spent = today(state, now)
     const open = spent.open.find((one) => one.callId === callId)
     if (!open) return []
@@ -175,7 +176,13 @@ export const settleCall = internalCommand(spending, 'settle', {
       vendor,
       { calls: before.calls - (isTaken ? 0 : 1), microUsd: Math.max(0, before.microUsd + more) },
     )
-    const then = isFault ? faltered(settled, vendor, pauseSeconds, now, retryAfterSeconds) : withVendor(settled, vendor, { failures: 0 })
+    const judged =
+      health === 'fault'
+        ? faltered(settled, vendor, pauseSeconds, now)
+        : health === 'well'
+          ? withVendor(settled, vendor, { failures: 0 })
+          : settled
+    const then = retryAfterSeconds > 0 ? paused(judged, vendor, retryAfterSeconds, now) : judged
     return [
       VendorCallSettled({ spendingId: id, month: monthOf(open.at), callId, enrichmentId, vendor, microUsd: cost, outcome, spending: then }),
     ]
@@ -183,14 +190,16 @@ export const settleCall = internalCommand(spending, 'settle', {
 })
 
 /** One failure more; from the fifth in a row on nothing is asked for a while, twice as long each time. */
-function faltered(spent: Spending, vendor: Vendor, pauseSeconds: number, now: string, retryAfterSeconds = 0): Spending {
+function faltered(spent: Spending, vendor: Vendor, pauseSeconds: number, now: string): Spending {
   const failures = spent.vendors[vendor].failures + 1
-  const pause = failures < FAILURES ? 0 : Math.min(pauseSeconds * 2 ** Math.min(failures - FAILURES, 20), LONGEST_PAUSE_SECONDS)
-  const longest = Math.max(pause, Math.min(retryAfterSeconds, LONGEST_PAUSE_SECONDS))
-  return withVendor(spent, vendor, {
-    failures,
-    ...(longest > 0 && { pausedUntil: new Date(Date.parse(now) + longest * 1000).toISOString() }),
-  })
+  const counted = withVendor(spent, vendor, { failures })
+  return failures < FAILURES ? counted : paused(counted, vendor, pauseSeconds * 2 ** Math.min(failures - FAILURES, 20), now)
+}
+
+function paused(spent: Spending, vendor: Vendor, seconds: number, now: string): Spending {
+  const until = new Date(Date.parse(now) + Math.min(seconds, LONGEST_PAUSE_SECONDS) * 1000).toISOString()
+  const before = spent.vendors[vendor].pausedUntil
+  return withVendor(spent, vendor, { pausedUntil: before !== undefined && before > until ? before : until })
 }
 
 /** The vendor did not answer a question about an open call as it should. */

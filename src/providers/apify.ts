@@ -25,6 +25,9 @@ export const CAUSE_FIELD = 'smartcrmCause'
 const MAX_PAGE_CHARACTERS = 20_000
 const MAX_ITEMS = 10
 const RUNS_AT_ONCE = 200
+const READ_AT_ONCE = 8
+/** So many runs' causes are remembered. */
+const MOST_REMEMBERED = 20_000
 /** Their clock is not ours. */
 const CLOCKS_APART_MS = 120_000
 
@@ -56,6 +59,13 @@ export function createApify(settings: ApifySettings): Enricher<PagesAsked, reado
       throw askFailure('Apify', failureOf(error), error)
     })
 
+  /** Which run was begun for which cause: a run's input never changes, and each is read once. */
+  const causes = new Map<string, unknown>()
+  const remember = (id: string, cause: unknown) => {
+    if (causes.size >= MOST_REMEMBERED) causes.delete(causes.keys().next().value!)
+    causes.set(id, cause ?? null)
+  }
+
   return {
     vendor: 'apify',
     async start(cause, asked) {
@@ -64,6 +74,7 @@ export function createApify(settings: ApifySettings): Enricher<PagesAsked, reado
       const { id } = await started.catch((error: unknown) => {
         throw startFailure('Apify', failureOf(error), error)
       })
+      remember(id, cause)
       return id
     },
     async find(cause, since) {
@@ -71,10 +82,18 @@ export function createApify(settings: ApifySettings): Enricher<PagesAsked, reado
       for (let offset = 0; ; offset += RUNS_AT_ONCE) {
         // The oldest first: runs that begin meanwhile come behind, and move nothing.
         const { items } = await asking(client.actor(actor).runs().list({ startedAfter, limit: RUNS_AT_ONCE, offset }))
-        for (const { id, defaultKeyValueStoreId } of items) {
-          const record = await asking(client.keyValueStore(defaultKeyValueStoreId).getRecord('INPUT'))
-          if ((record?.value as Record<string, unknown> | null | undefined)?.[CAUSE_FIELD] === cause) return id
+        const unknown = items.filter(({ id }) => !causes.has(id))
+        for (let from = 0; from < unknown.length; from += READ_AT_ONCE) {
+          const read = unknown.slice(from, from + READ_AT_ONCE).map(async ({ id, defaultKeyValueStoreId }) => {
+            const record = await asking(client.keyValueStore(defaultKeyValueStoreId).getRecord('INPUT'))
+            remember(id, (record?.value as Record<string, unknown> | null | undefined)?.[CAUSE_FIELD])
+          })
+          // What was read is remembered, also when one could not be: the next time goes on from there.
+          const failed = (await Promise.allSettled(read)).find(({ status }) => status === 'rejected')
+          if (failed) throw (failed as PromiseRejectedResult).reason
         }
+        const found = items.find(({ id }) => causes.get(id) === cause)
+        if (found) return found.id
         if (items.length < RUNS_AT_ONCE) return null
       }
     },

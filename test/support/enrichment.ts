@@ -22,7 +22,7 @@ export const vendorEnv = (apify: { url: string; token: string }, openai: { url: 
   OPENAI_API_KEY: openai.key,
   APIFY_PER_MINUTE: '100000',
   OPENAI_PER_MINUTE: '100000',
-  ENRICHMENT_ANSWER_SECONDS: '1',
+  ENRICHMENT_REQUEST_SECONDS: '1',
   ENRICHMENT_LOOK_SECONDS: '2',
   ENRICHMENT_PAUSE_SECONDS: '1',
 })

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Test } from 'tap'
 import { freePort } from '../../src/platform/ports.ts'
 import { isAlive, startNode, until } from './processes.ts'
+
+type Teardown = { teardown(clear: () => unknown): void }
 
 export const main = join(import.meta.dirname, '../../src/main.ts')
 /** No settings but those that a test gives. */
@@ -10,7 +11,7 @@ export const ownEnvironment = { ...process.env, DATABASE_URL: '', EVENTSTORE_URL
 const roles = ['postgres', 'eventstore', 'api', 'projector', 'worker']
 
 /** The whole SmartCRM as a person starts it, ready. The test that started it leaves nothing of it running. */
-export async function startWhole(t: Test, folder: string, env: NodeJS.ProcessEnv = {}) {
+export async function startWhole(t: Teardown, folder: string, env: NodeJS.ProcessEnv = {}) {
   const data = join(folder, 'data')
   const port = await freePort()
   const started = startNode(t, [main, 'start'], {

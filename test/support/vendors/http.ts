@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
-import { brotliCompressSync, brotliDecompressSync, gunzipSync } from 'node:zlib'
+import { brotliCompressSync, brotliDecompressSync, constants, gunzipSync } from 'node:zlib'
 import type { Random } from '../soak/random.ts'
 
 /**
@@ -78,7 +78,7 @@ function send(request: IncomingMessage, response: ServerResponse, { status, body
   const whole = Buffer.from(JSON.stringify(body))
   const text = isCut ? whole.subarray(0, Math.ceil(whole.length / 2)) : whole
   const takesBrotli = /\bbr\b/.test(String(request.headers['accept-encoding'] ?? ''))
-  const bytes = takesBrotli ? brotliCompressSync(text) : text
+  const bytes = takesBrotli ? brotliCompressSync(text, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }) : text
   response.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',
     ...(takesBrotli && { 'content-encoding': 'br' }),

@@ -5,6 +5,7 @@ import { run as runWorker } from '../../src/roles/worker.ts'
 import { type TestApi, testApi } from './api.ts'
 import { type ApifySettings, startApify } from './apify/apify.ts'
 import { type OpenAiSettings, startOpenAi } from './openai/openai.ts'
+import { vendorEnv } from './vendors/env.ts'
 import { madeUpPages, type OnPage } from './vendors/made-up-pages.ts'
 
 type Teardown = { teardown(clear: () => unknown): void }
@@ -13,19 +14,6 @@ export const people: OnPage[] = [
   { name: 'Ada Lovelace', email: 'ada@engines.example.com', title: 'Head of Operations', city: 'Leeds', phone: '+44 20 7946 0123' },
   { name: 'Grace Hopper', email: 'grace@compilers.example.com', title: 'Lead Engineer', city: 'Porto' },
 ]
-
-/** The settings by which a service uses these stand-ins, quick enough for tests. */
-export const vendorEnv = (apify: { url: string; token: string }, openai: { url: string; key: string }): Record<string, string> => ({
-  APIFY_URL: apify.url,
-  APIFY_TOKEN: apify.token,
-  OPENAI_URL: openai.url,
-  OPENAI_API_KEY: openai.key,
-  APIFY_PER_MINUTE: '100000',
-  OPENAI_PER_MINUTE: '100000',
-  ENRICHMENT_REQUEST_SECONDS: '1',
-  ENRICHMENT_LOOK_SECONDS: '2',
-  ENRICHMENT_PAUSE_SECONDS: '1',
-})
 
 type Options = { env?: Record<string, string>; apify?: Partial<ApifySettings>; openai?: Partial<OpenAiSettings> }
 

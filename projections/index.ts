@@ -1,3 +1,4 @@
+import { audit, auditQueries } from './audit.ts'
 import { contactQueries } from './contact-queries.ts'
 import { contactWords } from './contact-words.ts'
 import { contacts } from './contacts.ts'
@@ -12,7 +13,7 @@ import { threadQueries } from './thread-queries.ts'
 import { timeline, timelineQueries } from './timeline.ts'
 
 /** Every read model, in no order: none reads another's tables while it writes. A test keeps the lists complete. */
-export const projections = [contacts, contactWords, timeline, emails, imports, mailboxMessages, enrichment]
+export const projections = [contacts, contactWords, timeline, emails, imports, mailboxMessages, enrichment, audit]
 
 /** Every question that the read tables answer. */
 export const queries = [
@@ -23,4 +24,5 @@ export const queries = [
   ...importQueries,
   ...mailboxLedgerQueries,
   ...enrichmentQueries,
+  ...auditQueries,
 ]

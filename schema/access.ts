@@ -12,8 +12,8 @@ export const PermissionName = Type.String({ pattern: '^[a-z]+:[a-z]+$', examples
 
 /** At most so many requests in so many seconds. */
 export const RateLimit = Type.Object({
-  requests: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
-  seconds: Type.Integer({ minimum: 1, maximum: 86_400 }),
+  requests: Type.Integer({ minimum: 1 }),
+  seconds: Type.Integer({ minimum: 1 }),
 })
 export type RateLimit = Static<typeof RateLimit>
 

@@ -1,5 +1,4 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { OwnerName } from './access.ts'
 import { type EventOf, events, personal } from './define.ts'
 import { EnrichedValue, Field } from './enrichment.ts'
 import { Id, nullable } from './shared.ts'
@@ -36,15 +35,15 @@ export const contactEvents = events({
     company: personal(Type.Optional(Type.String())),
     methods: personal(Type.Array(Method)),
     /** Whose it is: those of the key that made it. */
-    owner: personal(Type.Optional(OwnerName)),
-    team: personal(Type.Optional(OwnerName)),
+    owner: personal(Type.Optional(Type.String())),
+    team: personal(Type.Optional(Type.String())),
   },
   ContactRenamed: { contactId: Id, name: personal(Type.String()) },
   ContactCompanyChanged: { contactId: Id, company: personal(Type.Union([Type.String(), Type.Null()])) },
   ContactMethodAdded: { contactId: Id, method: personal(Method) },
   ContactMethodRemoved: { contactId: Id, methodId: Id },
   /** Whose it is from now on; null: nobody's. */
-  ContactAssigned: { contactId: Id, owner: personal(nullable(OwnerName)), team: personal(nullable(OwnerName)) },
+  ContactAssigned: { contactId: Id, owner: personal(nullable(Type.String())), team: personal(nullable(Type.String())) },
   ContactArchived: { contactId: Id },
   ContactRestored: { contactId: Id },
   NoteAdded: { contactId: Id, noteId: Id, text: personal(Type.String()) },

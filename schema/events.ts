@@ -1,3 +1,4 @@
+import { auditEvents } from './audit-events.ts'
 import { claimEvents } from './claim-events.ts'
 import { contactEvents } from './contact-events.ts'
 import { emailEvents } from './email-events.ts'
@@ -22,6 +23,7 @@ export const eventsByCategory = {
   bulkenrichment: bulkEnrichmentEvents,
   enrichmentpolicy: enrichmentPolicyEvents,
   spending: spendingEvents,
+  audit: auditEvents,
   claim: claimEvents,
   heartbeat: heartbeatEvents,
 }
@@ -39,6 +41,7 @@ export const allEvents = {
   ...bulkEnrichmentEvents,
   ...enrichmentPolicyEvents,
   ...spendingEvents,
+  ...auditEvents,
   ...claimEvents,
   ...heartbeatEvents,
 }

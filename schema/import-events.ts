@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { OwnerName, Sees } from './access.ts'
+import { Sees } from './access.ts'
 import { type EventOf, events, personal } from './define.ts'
 import { BlobReference } from './email.ts'
 import { Id, nullable } from './shared.ts'
@@ -35,7 +35,7 @@ export const ImportOutcome = Type.Object({
 export type ImportOutcome = Static<typeof ImportOutcome>
 
 /** Whom an import is carried out for. */
-export const Viewer = Type.Object({ sees: Sees, owner: nullable(OwnerName), team: nullable(OwnerName) })
+export const Viewer = Type.Object({ sees: Sees, owner: nullable(Type.String()), team: nullable(Type.String()) })
 
 /**
  * How far an import is: all that comes before message or row number `done`, in the file before byte `offset`, has its outcome. Each event says it

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { OwnerName, PermissionName, RateLimit, RoleName, Sees } from './access.ts'
+import { PermissionName, RateLimit, RoleName, Sees } from './access.ts'
 import { type EventOf, events, personal } from './define.ts'
 import { Id, Instant } from './shared.ts'
 
@@ -14,8 +14,8 @@ export const keyEvents = events({
     scopes: Type.Optional(Type.Array(PermissionName)),
     sees: Sees,
     name: personal(Type.String()),
-    owner: personal(Type.Optional(OwnerName)),
-    team: personal(Type.Optional(OwnerName)),
+    owner: personal(Type.Optional(Type.String())),
+    team: personal(Type.Optional(Type.String())),
     expiresAt: Type.Optional(Instant),
     rateLimit: Type.Optional(RateLimit),
     /** The key that this one takes the place of. */

@@ -15,6 +15,7 @@ export const permissions = {
   'jobs:read': 'see long work',
   'jobs:write': 'retry and cancel it',
   'events:read': 'read the journal: of the events, those that the other permissions let one see',
+  'audit:read': 'see who did what, and who was shown what',
   'keys:read': 'see API keys, without the keys themselves',
   'keys:write': 'issue, rotate and revoke API keys that may do no more than the one that does it',
   'roles:read': 'see roles',
@@ -33,6 +34,7 @@ const aboutAll = new Set<Permission>([
   'enrichment:write',
   'enrichment:manage',
   'events:read',
+  'audit:read',
   'keys:read',
   'keys:write',
   'roles:read',
@@ -82,6 +84,7 @@ export const builtInRoles: Readonly<Record<string, readonly Permission[]>> = {
     'enrichment:read',
     'jobs:read',
     'events:read',
+    'audit:read',
     'keys:read',
     'roles:read',
     'projections:read',
@@ -156,6 +159,7 @@ export const access: Readonly<Record<string, Permission>> = {
   cancelJob: 'jobs:write',
 
   listEvents: 'events:read',
+  listAudit: 'audit:read',
 
   listApiKeys: 'keys:read',
   getApiKey: 'keys:read',
@@ -192,4 +196,17 @@ export const journalAccess: Readonly<Record<string, Permission>> = {
   spending: 'enrichment:read',
   key: 'keys:read',
   role: 'roles:read',
+  audit: 'audit:read',
+}
+
+/**
+ * Operations that show what mails say, or give much away at once: who is shown it is recorded before it is sent (src/audit/). By operationId the category of
+ * what `{id}` names. The journal, which has no id, records by itself.
+ */
+export const recordedReads: Readonly<Record<string, string>> = {
+  getEmail: 'email',
+  getEmailRaw: 'email',
+  getEmailHtml: 'email',
+  getEmailAttachment: 'email',
+  getImportResultRaw: 'import',
 }

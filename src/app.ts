@@ -4,8 +4,9 @@ import { projections, queries } from '../projections/index.ts'
 import { Contact } from '../schema/contact.ts'
 import { SourceKind } from '../schema/enrichment.ts'
 import { Id } from '../schema/shared.ts'
-import { access, permissionsOf } from './access.ts'
+import { access, permissionsOf, recordedReads } from './access.ts'
 import { projectionRoutes } from './admin/projection-routes.ts'
+import { recordWhatIsRead } from './audit/hook.ts'
 import { commands } from './commands.ts'
 import { batchRoute } from './contacts/batch.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
@@ -85,6 +86,7 @@ export async function createApp({ services, tables, checks, adminKey, rateLimits
   const secret = vault.secret('requests')
   const metrics = createMetrics()
   requestMetrics(metrics, server)
+  recordWhatIsRead(server, recordedReads, services.reads)
   overloadMetrics(metrics, server.overload)
   const progress = createProgress(pool, store)
   await openapiRoutes(server, version)

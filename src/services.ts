@@ -1,4 +1,5 @@
 import { allEvents } from '../schema/events.ts'
+import { createReadRecorder, type ReadRecorder } from './audit/reads.ts'
 import { openBlobs } from './blobs.ts'
 import type { Config } from './config.ts'
 import { type Claims, createClaims } from './contacts/claims.ts'
@@ -27,6 +28,7 @@ export type Services = {
   readonly claims: Claims
   readonly jobs: Jobs
   readonly blobs: Blobs
+  readonly reads: ReadRecorder
   /** Its threads begin with the first mail. */
   readonly ingest: Ingest
   /** Its vendors are loaded by who asks for them. */
@@ -69,6 +71,7 @@ export async function openServices(config: Connected, log: Logger, statementMs?:
       claims,
       jobs,
       blobs,
+      reads: createReadRecorder(runner),
       ingest,
       enrichers: createEnrichers(config),
       async close() {

@@ -1,6 +1,8 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { JournalPage } from '../../schema/event.ts'
 import { journalAccess } from '../access.ts'
+import { readOf } from '../audit/hook.ts'
 import { nothingHere } from '../platform/http/permissions.ts'
 import { answersOf, sendCacheable } from '../platform/http/queries.ts'
 import { closing } from '../platform/http/server.ts'
@@ -26,6 +28,8 @@ export type StreamOptions = {
 }
 
 const STREAM = 'text/event-stream'
+/** The events that hold what mails say. */
+const mailTypes: ReadonlySet<string> = new Set(['EmailReceived', 'EmailSent'])
 
 const Headers = Type.Object(
   {
@@ -53,7 +57,7 @@ data: {"id":"0d7a5c2b-9e11-4a8b-9c38-6f1c1a527d0e","type":"ContactRenamed","posi
 /** `GET /v1/events`: the journal, a page at a time or as a stream, as `Accept` says. */
 export function journalRoutes(
   app: FastifyInstance,
-  { store, codec, pool }: Pick<Services, 'store' | 'codec' | 'pool'>,
+  { store, codec, pool, reads }: Pick<Services, 'store' | 'codec' | 'pool' | 'reads'>,
   { commentMs = 15_000, stallMs = 30_000, maxReaders = 1_000, tail }: StreamOptions = {},
 ): void {
   const pages = journal(store, codec)
@@ -87,20 +91,18 @@ export function journalRoutes(
     onSend: async (_request, reply) => void reply.header('vary', 'authorization, accept'),
     async handler(request, reply) {
       if (!wantsStream(request.headers.accept)) {
-        return sendCacheable(
-          request,
-          reply,
-          await journal(store, codec, openTo(request)).run(pool, {
-            params: {},
-            query: request.query as never,
-            viewer: request.caller.viewer,
-          }),
-        )
+        const asked = { params: {}, query: request.query as never, viewer: request.caller.viewer }
+        const page = (await journal(store, codec, openTo(request)).run(pool, asked)) as Static<typeof JournalPage>
+        const mails = new Set(page.data.flatMap(({ type, stream }) => (mailTypes.has(type) ? [stream] : [])))
+        await Promise.all([...mails].map((stream) => reads.record(readOf(request, stream))))
+        return sendCacheable(request, reply, page)
       }
       const filter = parseFilter(request.query as object, openTo(request))
       const after = placeOf(request) ?? (await store.end()) ?? START
       if (app.closing.aborted) throw closing()
       if (live.listeners() >= maxReaders) throw new Unavailable(`${maxReaders} readers are connected, and there is no room for more.`)
+      // Who follows the journal is shown every mail from here on: that he began to is recorded.
+      if ([...filter.types].some((type) => mailTypes.has(type))) await reads.record(readOf(request, 'events'))
       request.work.leave()
       head(reply)
       if (request.method === 'HEAD') return void reply.raw.end()

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { OwnerName, PermissionName, RateLimit, RoleName, Sees } from '../../schema/access.ts'
+import { OwnerName, PermissionName, RoleName, Sees } from '../../schema/access.ts'
 import { keyEvents } from '../../schema/key-events.ts'
 import { Id, Instant, line } from '../../schema/shared.ts'
 import type { KeyState } from '../platform/api-key-rows.ts'
@@ -43,7 +43,12 @@ export const KeyInput = Type.Object(
     owner: Type.Optional({ ...OwnerName, description: 'Whose key it is: what is made with it is theirs.' }),
     team: Type.Optional({ ...OwnerName, description: 'The team of its owner.' }),
     expiresAt: Type.Optional({ ...Instant, description: 'From when on it opens nothing. RFC 3339.' }),
-    rateLimit: Type.Optional({ ...RateLimit, ...strict, description: 'Instead of what its role has.' }),
+    rateLimit: Type.Optional(
+      Type.Object(
+        { requests: Type.Integer({ minimum: 1, maximum: 1_000_000 }), seconds: Type.Integer({ minimum: 1, maximum: 86_400 }) },
+        { ...strict, description: 'Instead of what its role has.' },
+      ),
+    ),
   },
   { ...strict, examples: [{ name: 'Mail room', role: 'member', sees: 'own', owner: 'ada' }] },
 )

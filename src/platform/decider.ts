@@ -10,7 +10,7 @@ export type Decider<State = unknown> = {
   readonly initial: State
   evolve(state: State, event: NewEvent): State
   /** Whether somebody may see it in this state; who may not is told that there is no such thing. All may, unless it says. */
-  readonly isVisible?: (state: State, viewer: Viewer) => boolean
+  isVisible?(state: State, viewer: Viewer): boolean
 }
 
 type EventTypes = Record<string, AnyEventType>
@@ -26,7 +26,7 @@ export function decider<State, E extends EventTypes>(
   _events: E,
   initial: NoInfer<State>,
   on: Evolve<State, E>,
-  isVisible?: Decider<State>['isVisible'],
+  isVisible?: (state: State, viewer: Viewer) => boolean,
 ): Decider<State> {
   const table = on as Record<string, (state: State, data: unknown) => State>
   return {

@@ -131,6 +131,8 @@ export type Projection = {
   /** In their order: a later one may read what an earlier one keeps. */
   readonly refreshes: readonly Refresh[]
   readonly eventTypes: ReadonlySet<string>
+  /** It shows events whose subject was erased too: by what is around them, for what they said is not there. No other projection does. */
+  readonly ofErased: boolean
 }
 
 /**
@@ -145,6 +147,7 @@ export function projection<const T extends Record<string, TableDeclaration<any, 
   events: E
   on: Handlers<E, T>
   refresh?: readonly Refresh<Tables<T> & Record<string, Table>>[]
+  ofErased?: true
 }): Projection & { readonly tables: Tables<T> } {
   const { name, version, on } = declared
   const tables = Object.fromEntries(
@@ -158,6 +161,7 @@ export function projection<const T extends Record<string, TableDeclaration<any, 
     handle: (event) => handlers[event.type]?.(tables, event.data, event) ?? [],
     refreshes: (declared.refresh ?? []) as readonly Refresh[],
     eventTypes: new Set(Object.keys(on)),
+    ofErased: declared.ofErased ?? false,
   }
 }
 

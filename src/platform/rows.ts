@@ -109,15 +109,15 @@ export function createMemoryTable(table: Table): MemoryTable {
 }
 
 /**
- * The normalised row writes of an event in all of the projections. An erased event writes nothing.
+ * The normalised row writes of an event in all of the projections. An erased event writes nothing but where a projection is of such, too.
  * @throws InvalidWrite, or whatever a handler throws
  */
 export function createInterpreter(projections: readonly Projection[]): (event: RecordedEvent) => RowWrite[] {
   const tables = tablesByName(projections)
   const refreshed = new Set(projections.flatMap(refreshedTables))
   return (event) => {
-    if (event.erased) return []
-    const writes = projections.flatMap((projection) => projection.handle(event))
+    const concerned = event.erased ? projections.filter(({ ofErased }) => ofErased) : projections
+    const writes = concerned.flatMap((projection) => projection.handle(event))
     return writes.map((write) => {
       if (refreshed.has(write.table)) throw new InvalidWrite(`${write.verb} of ${write.table}: the table follows from others`)
       const { traceparent } = event.meta

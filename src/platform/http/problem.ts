@@ -86,7 +86,8 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
   if (document.status === 401) reply.header('www-authenticate', 'Bearer realm="smartcrm"')
   // No hook has run where the address itself cannot be read.
   reply.header('x-request-id', request.id)
-  return reply.code(document.status).type('application/problem+json').send(document)
+  // What was to be sent may have been text already when something failed.
+  return reply.code(document.status).type('application/problem+json; charset=utf-8').serializer(JSON.stringify).send(document)
 }
 
 /** Postgres is away, shutting down or out of connections (SQLSTATE classes 08, 53 and 57), as against a fault of ours. */

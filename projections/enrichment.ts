@@ -80,8 +80,9 @@ export const enrichment = projection({
         endedAt: 'instant',
       },
       'contact_id, requested_at, enrichment_id',
-      'state, requested_at',
-      'bulk_id',
+      'requested_at, enrichment_id',
+      'state, requested_at, enrichment_id',
+      'bulk_id, requested_at, enrichment_id',
     ),
     enrichmentCalls: table(['enrichmentId', 'callId'], {
       enrichmentId: 'uuid',

@@ -184,7 +184,6 @@ export const settings = {
     description: 'API key that the command line uses',
     parse: matching(/^[\x21-\x7e]+$/, 'an API key, without spaces'),
   }),
-  ...enrichmentSettings,
   rateLimits: setting({
     name: 'SMARTCRM_RATE_LIMITS',
     default: '*=6000/60',
@@ -217,4 +216,5 @@ export const settings = {
     description: 'File with the private key of TLS_CERT_FILE (PEM)',
     parse: (text) => resolve(text),
   }),
+  ...enrichmentSettings,
 }

@@ -7,6 +7,33 @@ import { settings } from '../src/settings.ts'
 
 const root = resolve(import.meta.dirname, '..')
 
+const enrichment = {
+  apifyUrl: 'https://api.apify.com',
+  apifyActor: 'apify/website-content-crawler',
+  apifyInput: '{"startUrls":"{{startUrls}}","maxCrawlPages":3,"maxCrawlDepth":1,"crawlerType":"cheerio"}',
+  apifyRunBudget: 0.05,
+  apifyRunSeconds: 300,
+  apifyConcurrency: 4,
+  apifyPerMinute: 60,
+  openaiUrl: 'https://api.openai.com/v1',
+  openaiModel: 'gpt-5-mini',
+  openaiInputPrice: 0.25,
+  openaiOutputPrice: 2,
+  openaiMaxOutputTokens: 4000,
+  openaiAnswerSeconds: 300,
+  openaiConcurrency: 8,
+  openaiPerMinute: 120,
+  enrichmentDailyBudget: 5,
+  enrichmentMonthlyBudget: 50,
+  enrichmentDailyCalls: 1000,
+  enrichmentMonthlyCalls: 10000,
+  enrichmentCacheDays: 30,
+  enrichmentPatienceSeconds: 3600,
+  enrichmentLookSeconds: 60,
+  enrichmentRequestSeconds: 30,
+  enrichmentPauseSeconds: 30,
+}
+
 t.test('without any setting it is a service for this machine, with its data beside it', async (t) => {
   t.strictSame(readConfig({}), {
     port: 3000,
@@ -16,6 +43,7 @@ t.test('without any setting it is a service for this machine, with its data besi
     serviceUrl: 'http://127.0.0.1:3000',
     rateLimits: { '*': { requests: 6000, seconds: 60 } },
     atOnce: 256,
+    ...enrichment,
   })
 })
 
@@ -46,6 +74,12 @@ t.test('every setting is read', async (t) => {
     CORS_ORIGINS: 'https://crm.example.com, http://localhost:5173',
     TLS_CERT_FILE: '/etc/tls/cert.pem',
     TLS_KEY_FILE: '/etc/tls/key.pem',
+    APIFY_TOKEN: 'token',
+    APIFY_ACTOR: 'acme~reader',
+    APIFY_INPUT: '{"urls":"{{urls}}"}',
+    OPENAI_API_KEY: 'sk-key',
+    OPENAI_URL: 'https://models.example.com/v1/',
+    ENRICHMENT_DAILY_BUDGET: '0',
   })
   t.strictSame(config, {
     port: 8080,
@@ -73,6 +107,13 @@ t.test('every setting is read', async (t) => {
     origins: ['https://crm.example.com', 'http://localhost:5173'],
     tlsCertFile: '/etc/tls/cert.pem',
     tlsKeyFile: '/etc/tls/key.pem',
+    ...enrichment,
+    apifyToken: 'token',
+    apifyActor: 'acme~reader',
+    apifyInput: '{"urls":"{{urls}}"}',
+    openaiKey: 'sk-key',
+    openaiUrl: 'https://models.example.com/v1',
+    enrichmentDailyBudget: 0,
   })
   t.strictSame(Object.keys(config).sort(), Object.keys(settings).sort(), 'this test knows them all')
 })

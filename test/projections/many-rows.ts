@@ -1,6 +1,7 @@
 import { contactWords } from '../../projections/contact-words.ts'
 import { contacts } from '../../projections/contacts.ts'
 import { emails } from '../../projections/emails.ts'
+import { enrichment } from '../../projections/enrichment.ts'
 import { imports } from '../../projections/imports.ts'
 import { timeline } from '../../projections/timeline.ts'
 import { type Pool, type Query, sql } from '../../src/platform/database.ts'
@@ -94,6 +95,20 @@ function statements({ contacts, mails }: Many): Query[] {
       insert into ${imports.tables.importResults.sql} (import_id, item, outcome, email_id)
       select ${importId}, item, case item % 50 when 0 then 'failed' else 'stored' end, ${importId}
       from generate_series(0, ${mails / 1_000}::int) n, generate_series(1, case n when 1 then 30000 else 100 end) item`,
+    sql.unsafe`
+      insert into ${enrichment.tables.enrichments.sql} (enrichment_id, contact_id, job_id, reason, bulk_id, state, found, micro_usd, actor, requested_at)
+      select md5('enrichment' || n)::uuid, md5('id' || n)::uuid, ${importId}, 'bulk', md5('import' || n / 200)::uuid,
+        case n % 50 when 0 then 'failed' else 'enriched' end, 1, 5, 'key:x', ${at} from generate_series(1, ${contacts}::int) n`,
+    sql.unsafe`
+      insert into ${enrichment.tables.enrichmentCalls.sql} (enrichment_id, call_id, vendor, sent, content_sha256, micro_usd, at)
+      select enrichment_id, job_id, 'openai', '[]', '', 5, requested_at from ${enrichment.tables.enrichments.sql}`,
+    sql.unsafe`
+      insert into ${enrichment.tables.enrichmentValues.sql} (contact_id, value_id, enrichment_id, field, details, proposed_at, proposed_in, place)
+      select contact_id, enrichment_id, enrichment_id, 'jobTitle', '{"value":"x","confidence":1,"evidence":null,"isSupported":true,"source":{"kind":"mail"}}', requested_at, 1, 0
+      from ${enrichment.tables.enrichments.sql}`,
+    sql.unsafe`
+      insert into ${enrichment.tables.enrichmentFields.sql} (contact_id, field, own, own_in)
+      select contact_id, 'company', '["x"]', 0 from ${enrichment.tables.enrichments.sql}`,
   ]
 }
 const importId = sql.fragment`md5('import' || n)::uuid`

@@ -39,6 +39,8 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
     listImports: { sha256: [sha256] },
     getImport: { id: [importId] },
     listImportResults: { id: [importId] },
+    getContactEnrichment: { id: [id] },
+    listEnrichments: { bulk: [importId] },
     '*': {
       q: ['rare', 'common', 'common rare', 'subj', 'nowhere'],
       contact: [id],

@@ -24,5 +24,6 @@ export const enrichBulkJob = defineJob({
   shown: ['bulkId'],
   result: Type.Object({ requested: Type.Integer(), refused: Type.Integer() }),
   concurrency: 1,
+  ...untilItEnds,
   run: ({ bulkId }, job: JobRun<Services>) => runBulk(bulkId, job),
 })

@@ -11,6 +11,7 @@ import { emailKeys, listSummaries, type SummaryRow, summaryColumns, withContact 
 import { searchOf } from './email-search.ts'
 import { emails } from './emails.ts'
 import { withInstants } from './instants.ts'
+import { isWhole, restrictedEmail, restrictionsOf, seenBy } from './mail-visibility.ts'
 import { isEmailSeen, seesContact } from './visibility.ts'
 
 const { tables } = emails
@@ -46,13 +47,13 @@ const listParameters = {
       maxLength: 200,
       pattern: '^[^\\u0000]*$',
       description:
-        'Searches subjects, texts, people and names of attachments by how words begin; case and accents do not count. Every word (of up to 8) has to be found. The answer shows where.',
+        'Searches subjects, texts, people and names of attachments by how words begin; case and accents do not count. Every word (of up to 8) has to be found. The answer shows where. Mails that are not shared whole are not searched.',
     }),
   ),
 }
 type ListParameters = Static<ReturnType<typeof Type.Object<typeof listParameters>>> & { contact?: string }
 
-async function list(db: Database, viewer: Viewer, { limit, cursor, sort = '-date', ...asked }: ListParameters) {
+async function list(db: Database, viewer: Viewer, actor: string | undefined, { limit, cursor, sort = '-date', ...asked }: ListParameters) {
   if (asked.contact !== undefined && !(await seesContact(db, viewer, asked.contact))) return { data: [], nextCursor: null }
   const scope = ['emails', sort, Object.entries(asked).sort()]
   const page = paging(
@@ -60,14 +61,17 @@ async function list(db: Database, viewer: Viewer, { limit, cursor, sort = '-date
     { keys: emailKeys, descending: sort === '-date', scope },
   )
   const { hasAttachment, dateAfter, dateBefore, q, ...filters } = withInstants(asked, ['dateAfter', 'dateBefore'])
-  return listSummaries(db, viewer, page, {
+  const whole = q === undefined ? null : await isWhole(db, actor)
+  const mails = await listSummaries(db, viewer, page, {
     filters: { ...filters, hasAttachment: hasAttachment && hasAttachment === 'true' },
     conditions: [
       ...(dateAfter ? [sql.fragment`s.at > ${dateAfter}::timestamptz`] : []),
       ...(dateBefore ? [sql.fragment`s.at < ${dateBefore}::timestamptz`] : []),
+      ...(whole ? [whole] : []),
     ],
     search: q === undefined ? undefined : searchOf(q),
   })
+  return seenBy(db, actor, mails)
 }
 
 const listEmails = query({
@@ -77,7 +81,7 @@ const listEmails = query({
   params: Type.Object({}),
   querystring: Type.Object({ ...listParameters, contact: contactFilter }),
   response: EmailPage,
-  run: (db, { query, viewer }) => list(db, viewer, query),
+  run: (db, { query, viewer, actor }) => list(db, viewer, actor, query),
 })
 
 const listContactEmails = query({
@@ -87,9 +91,9 @@ const listContactEmails = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object(listParameters),
   response: EmailPage,
-  async run(db, { params: { id }, query, viewer }) {
+  async run(db, { params: { id }, query, viewer, actor }) {
     if (!(await seesContact(db, viewer, id))) return null
-    const page = await list(db, viewer, { ...query, contact: id })
+    const page = await list(db, viewer, actor, { ...query, contact: id })
     if (page.data.length > 0) return page
     const known = await db.rows(sql.unsafe`select from ${contacts.tables.contacts.sql} where contact_id = ${id}`)
     return known.length > 0 ? page : null
@@ -121,9 +125,11 @@ const getEmail = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object({}),
   response: Email,
-  async run(db, { params: { id }, viewer }) {
+  async run(db, { params: { id }, viewer, actor }) {
     const [row] = await db.rows<EmailRow>(viewer.sees === 'all' ? emailById(id) : emailSeen(viewer, id))
-    return row ? toEmail(row) : null
+    if (!row) return null
+    const restriction = (await restrictionsOf(db, actor, [id])).get(id)
+    return restriction ? restrictedEmail(toEmail(row), restriction) : toEmail(row)
   },
 })
 

@@ -9,11 +9,12 @@ import { enrichmentQueries } from './enrichment-queries.ts'
 import { importQueries, imports } from './imports.ts'
 import { mailboxLedgerQueries } from './mailbox-ledger.ts'
 import { mailboxMessages } from './mailbox-messages.ts'
+import { mailboxes, mailboxQueries } from './mailboxes.ts'
 import { threadQueries } from './thread-queries.ts'
 import { timeline, timelineQueries } from './timeline.ts'
 
 /** Every read model, in no order: none reads another's tables while it writes. A test keeps the lists complete. */
-export const projections = [contacts, contactWords, timeline, emails, imports, mailboxMessages, enrichment, audit]
+export const projections = [contacts, contactWords, timeline, emails, imports, mailboxes, mailboxMessages, enrichment, audit]
 
 /** Every question that the read tables answer. */
 export const queries = [
@@ -22,6 +23,7 @@ export const queries = [
   ...emailQueries,
   ...threadQueries,
   ...importQueries,
+  ...mailboxQueries,
   ...mailboxLedgerQueries,
   ...enrichmentQueries,
   ...auditQueries,

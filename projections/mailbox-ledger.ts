@@ -76,7 +76,7 @@ const listMailboxLedger = query({
       ...(rule === undefined ? [] : [sql.fragment`m.standing = 'excluded' and m.rule = ${rule}`]),
     ]
     const rows = await db.rows<EntryRow>(sql.unsafe`
-      select m.message_id as "messageId", m.thread_id as "threadId", m.standing as outcome, m.email_id as "emailId", m.rule, m.code, m.reason,
+      select m.message_id as "messageId", m.thread_id as "threadId", m.standing as outcome, m.email_id as "emailId", m.rule, m.by, m.code, m.reason,
         coalesce(m.attempts, 0) as attempts, m.retry_at as "retryAt", m.raw is not null as "hasRaw", coalesce(m.labels, '[]') as labels,
         coalesce(m.deleted, false) as deleted, m.listed_at as "listedAt", m.settled_at as "settledAt", ${page.columns}
       from ${messages.sql} m where ${sql.join(conditions, sql.fragment` and `)} ${page.order}`)

@@ -23,6 +23,8 @@ export const mailboxMessages = projection({
             storedBy: 'uuid',
             emailId: 'uuid',
             rule: 'text',
+            /** Which address, domain or label it was that the rule names. */
+            by: 'text',
             code: 'text',
             reason: 'text',
             raw: 'json',
@@ -94,7 +96,7 @@ export const mailboxMessages = projection({
     SyncListed: ({ mailboxMessages, mailboxRuns }, { syncId, mailboxId, messages, next }, { meta }) => [
       mailboxRuns.merge({ syncId, listed: messages.length, isListed: next === undefined, at: meta.at }),
       ...messages.map(({ id, threadId }) =>
-        mailboxMessages.merge({ mailboxId, messageId: id, listedAt: meta.at, ...(threadId !== undefined && { threadId }) }),
+        mailboxMessages.merge({ mailboxId, messageId: id, deleted: false, listedAt: meta.at, ...(threadId !== undefined && { threadId }) }),
       ),
     ],
     SyncChanged: ({ mailboxMessages, mailboxRuns }, { syncId, mailboxId, changes }, { meta }) => [
@@ -124,12 +126,13 @@ export const mailboxMessages = projection({
 })
 
 /** What an outcome says of its message; what it does not say of one that was only found known stays. */
-function settled({ id, outcome, emailId, labels, threadId, rule, code, reason, attempts, retryAt, raw }: SyncOutcome, syncId: string) {
+function settled({ id, outcome, emailId, labels, threadId, rule, by, code, reason, attempts, retryAt, raw }: SyncOutcome, syncId: string) {
   return {
     messageId: id,
     outcome,
     emailId: emailId ?? null,
     rule: rule ?? null,
+    by: by ?? null,
     code: code ?? null,
     reason: reason ?? null,
     raw: raw ?? null,

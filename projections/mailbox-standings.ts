@@ -16,12 +16,13 @@ export type Standing = {
   readonly standing: 'stored' | 'known' | 'excluded' | 'failed' | 'pending'
   readonly emailId: string | null
   readonly rule: string | null
+  readonly by: string | null
   readonly attempts: number
   readonly labels: readonly string[]
   readonly deleted: boolean
 }
 
-const columns = sql.fragment`m.message_id as "messageId", m.standing, m.email_id as "emailId", m.rule, coalesce(m.attempts, 0) as attempts,
+const columns = sql.fragment`m.message_id as "messageId", m.standing, m.email_id as "emailId", m.rule, m.by, coalesce(m.attempts, 0) as attempts,
   coalesce(m.labels, '[]') as labels, coalesce(m.deleted, false) as deleted`
 
 /** Of these messages those that are known here, by their ids. */
@@ -63,6 +64,14 @@ export type People = {
   readonly to: readonly Party[]
   readonly cc: readonly Party[]
   readonly bcc: readonly Party[]
+}
+
+/** Who is named in mails, by their ids; of a mail that was removed there is nothing. */
+export async function peopleOf(db: Database, emailIds: readonly string[]): Promise<Map<string, People>> {
+  const rows = await db.rows<{ emailId: string; people: People }>(
+    sql.unsafe`select email_id as "emailId", people from ${emails.tables.emails.sql} where email_id = any(${sql.array([...emailIds], 'uuid')})`,
+  )
+  return new Map(rows.map(({ emailId, people }) => [emailId, people]))
 }
 
 /** All messages of a mailbox, in pages; of stored ones with those who are named in them. */

@@ -8,6 +8,7 @@ import type { Viewer } from '../src/platform/viewer.ts'
 import { addressesOfContact, emailKeys, listSummaries, type SummaryRow, spellings, summaryColumns, toSummary } from './email-lists.ts'
 import { addressFilter } from './email-queries.ts'
 import { emails } from './emails.ts'
+import { type Restriction, restrictedSummary, restrictionsOf, seenBy } from './mail-visibility.ts'
 import { addressesSeen, isEmailSeen, seesContact } from './visibility.ts'
 
 const { threads, threadMembers, emailParties, emails: emailTable } = emails.tables
@@ -32,8 +33,14 @@ const threadsSeen = (viewer: Viewer, only = sql.fragment`true`) =>
 
 const columns = sql.fragment`
   t.thread_id as id, t.emails, t.first_at as "firstEmailAt", t.last_at as "lastEmailAt",
-  (select subject from ${emailTable.sql} f where f.email_id = t.first_email) as subject`
-type ThreadRow = Omit<Static<typeof ThreadSummary>, 'lastEmail'>
+  t.first_email as "firstEmail", (select subject from ${emailTable.sql} f where f.email_id = t.first_email) as subject`
+type ThreadRow = Omit<Static<typeof ThreadSummary>, 'lastEmail'> & { firstEmail: string }
+
+/** Without what only we need to know; with the subject if its first mail shows it. */
+const shown = ({ firstEmail, subject, ...thread }: ThreadRow, restricted: ReadonlyMap<string, Restriction>) => ({
+  ...thread,
+  subject: restricted.get(firstEmail) === 'metadata' ? '' : subject,
+})
 
 const listThreads = query({
   operationId: 'listThreads',
@@ -46,7 +53,7 @@ const listThreads = query({
     address: addressFilter,
   }),
   response: ThreadPage,
-  async run(db, { query, viewer }) {
+  async run(db, { query, viewer, actor }) {
     const { contact, address } = query
     if (contact !== undefined && !(await seesContact(db, viewer, contact))) return { data: [], nextCursor: null }
     const page = paging(query, { keys, descending: true, scope: ['threads', contact, address] })
@@ -63,9 +70,16 @@ const listThreads = query({
         select ${page.columns} from seen s where ${sql.join([...conditions, page.after], sql.fragment` and `)} ${page.order})
       select page.*, ${columns}, l.last from page join seen t on t.thread_id = page.cursor_1, lateral (
         select to_json(e) as last from (select ${summaryColumns(viewer)} from ${emailTable.sql} e where e.email_id = t.last_email) e) l ${page.order}`)
-    return page.page(rows, ({ id, subject, emails, firstEmailAt, lastEmailAt, last }) => {
+    const seen = rows.flatMap(({ firstEmail, last }) => [firstEmail, last.id])
+    const restricted = await restrictionsOf(db, actor, seen)
+    return page.page(rows, ({ id, subject, emails, firstEmailAt, lastEmailAt, firstEmail, last }) => {
       const date = last.date && new Date(last.date).toISOString()
-      return { id, subject, emails, firstEmailAt, lastEmailAt, lastEmail: toSummary({ ...last, date }) }
+      const restriction = restricted.get(last.id)
+      const lastEmail = toSummary({ ...last, date })
+      return {
+        ...shown({ id, subject, emails, firstEmailAt, lastEmailAt, firstEmail }, restricted),
+        lastEmail: restriction ? restrictedSummary(lastEmail, restriction) : lastEmail,
+      }
     })
   },
 })
@@ -78,12 +92,12 @@ const getThread = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object(pageParameters),
   response: Thread,
-  async run(db, { params: { id }, query, viewer }) {
+  async run(db, { params: { id }, query, viewer, actor }) {
     const thread = await threadOf(db, viewer, id)
     if (!thread) return null
     const page = paging(query, { keys: emailKeys, descending: false, scope: ['thread', id] })
     const mails: { data: EmailSummary[]; nextCursor: string | null } = await listSummaries(db, viewer, page, { filters: { thread: id } })
-    return { ...thread, ...mails }
+    return { ...shown(thread, await restrictionsOf(db, actor, [thread.firstEmail])), ...(await seenBy(db, actor, mails)) }
   },
 })
 

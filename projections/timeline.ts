@@ -9,6 +9,7 @@ import { pageParameters, paging } from '../src/platform/page.ts'
 import { projection, query, table } from '../src/platform/projection.ts'
 import { addressesOfContact, byAddress } from './email-lists.ts'
 import { emails } from './emails.ts'
+import { type Restriction, restrictionsOf } from './mail-visibility.ts'
 import { seesContact } from './visibility.ts'
 
 type Kind = (typeof timelineKinds)[number]
@@ -114,6 +115,14 @@ const toEntry = ({ kind, at, actor, eventId, revision, details, removed }: Row):
   ...(removed && { method: removed }),
 })
 
+/** An entry as somebody sees it: of a mail that is not shared whole, no text and perhaps no subject. */
+function seenEntry(entry: TimelineEntry, restricted: ReadonlyMap<string, Restriction>): TimelineEntry {
+  const restriction = entry.emailId === undefined ? undefined : restricted.get(entry.emailId)
+  if (!restriction) return entry
+  const { text: _text, subject, ...metadata } = entry
+  return restriction === 'subject' && subject !== undefined ? { ...metadata, subject } : metadata
+}
+
 /** What a contact's entries and its mails are ordered by together; what one command did has one time, and the order of its revisions. */
 const orderOf = (row: FragmentSqlToken, revision: FragmentSqlToken, id: FragmentSqlToken) => ({
   keys: [
@@ -131,7 +140,7 @@ const getContactTimeline = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object(pageParameters),
   response: TimelinePage,
-  async run(db, { params: { id }, query, viewer }): Promise<Static<typeof TimelinePage> | null> {
+  async run(db, { params: { id }, query, viewer, actor }): Promise<Static<typeof TimelinePage> | null> {
     if (!(await seesContact(db, viewer, id))) return null
     const scope = ['timeline', id]
     const entries = paging(query, { ...orderOf(sql.fragment`t`, sql.fragment`t.revision`, sql.fragment`t.event_id`), scope })
@@ -156,7 +165,13 @@ const getContactTimeline = query({
       name: `get-contact-timeline ${query.cursor === undefined ? 'first' : 'next'}`,
     })
     // Who has no first entry was never created.
-    return rows.length === 0 && query.cursor === undefined ? null : entries.page(rows, toEntry)
+    if (rows.length === 0 && query.cursor === undefined) return null
+    const restricted = await restrictionsOf(
+      db,
+      actor,
+      rows.flatMap(({ details }) => details.emailId ?? []),
+    )
+    return entries.page(rows, (row) => seenEntry(toEntry(row), restricted))
   },
 })
 

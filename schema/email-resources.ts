@@ -25,6 +25,15 @@ const Highlights = Type.Object(
   },
 )
 
+const visibility = Type.Optional(
+  Type.Unsafe<'subject' | 'metadata'>({
+    type: 'string',
+    enum: ['subject', 'metadata'],
+    description:
+      'How much of it is shown, where its mailbox does not share all: no text and attachments, and with `metadata` no subject either; these are empty then. Left out where all is shown.',
+  }),
+)
+
 const exampleSummary = {
   id: '0f3b9a52-6c0e-8a4b-9c38-0d7a5c2b9e11',
   threadId: '0f3b9a52-6c0e-8a4b-9c38-0d7a5c2b9e11',
@@ -64,6 +73,7 @@ export const EmailSummary = Type.Object(
     preview: Type.String({ description: 'How its own text begins, without quotes and signature.' }),
     hasAttachments: Type.Boolean({ description: 'Pictures that stand in the text do not count.' }),
     highlights: Type.Optional(Highlights),
+    visibility,
   },
   { title: 'EmailSummary', examples: [exampleSummary] },
 )
@@ -90,6 +100,7 @@ export const Email = Type.Object(
     headers: PolicyHeaders,
     defects: Type.Array(Type.String({ description: 'What was wrong with it, as codes.' })),
     source: Type.String({ description: 'Where it came from first: `import:<id>`, `mailbox:<id>`.' }),
+    visibility,
   },
   { title: 'Email' },
 )

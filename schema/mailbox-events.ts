@@ -37,9 +37,11 @@ export type Label = Static<typeof Label>
  */
 // Stored for ever: a field may be added as optional, never renamed or retyped.
 export const mailboxEvents = events({
-  /** Its owner is the actor of the first one. Comes again when consent is given anew. */
+  /** Comes again when consent is given anew. */
   MailboxConnected: {
     mailboxId: Id,
+    /** Who sees all of it, and says what others see: the actor of the first one. */
+    owner: Type.Optional(Type.String()),
     provider: Type.Literal('google'),
     /** In its normal form. */
     address: personal(Type.String()),

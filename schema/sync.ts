@@ -48,6 +48,7 @@ export const LedgerEntry = Type.Object(
     outcome: Standing,
     emailId: nullable(Id),
     rule: nullable(Type.String({ description: 'Of an excluded one: which rule kept it out.' })),
+    by: nullable(Type.String({ description: 'Which address, domain or label it was that the rule names.' })),
     code: nullable(Type.String({ description: 'Of a failed one: why, for programs.' })),
     reason: nullable(Type.String({ description: 'Of a failed one: why, for people.' })),
     attempts: Type.Integer({ description: 'Of a failed one: how often it was tried.' }),

@@ -1,8 +1,10 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { projections, queries } from '../projections/index.ts'
+import { mailboxes, mailboxFromMemory } from '../projections/mailboxes.ts'
 import { Contact } from '../schema/contact.ts'
 import { SourceKind } from '../schema/enrichment.ts'
+import { Mailbox } from '../schema/mailbox.ts'
 import { Id } from '../schema/shared.ts'
 import { access, permissionsOf, recordedReads } from './access.ts'
 import { projectionRoutes } from './admin/projection-routes.ts'
@@ -20,8 +22,13 @@ import { jobRoutes } from './jobs/routes.ts'
 import { journalRoutes } from './journal/routes.ts'
 import { roleRoutes } from './keys/role-routes.ts'
 import { keyRoutes } from './keys/routes.ts'
+import { consentRoutes } from './mailboxes/consent-routes.ts'
+import { changeRules } from './mailboxes/mailbox.ts'
+import { pushRoutes } from './mailboxes/push-routes.ts'
+import { rulesPreview } from './mailboxes/rules-preview.ts'
+import { syncRoutes } from './mailboxes/sync-routes.ts'
 import { type ApiKeys, createApiKeys } from './platform/api-keys.ts'
-import { commandRoute, type View } from './platform/http/commands.ts'
+import { commandRoute, type Preview, type View } from './platform/http/commands.ts'
 import { type Check, healthRoutes } from './platform/http/health.ts'
 import type { LimitsByRole } from './platform/http/limits.ts'
 import { openapiRoutes } from './platform/http/openapi.ts'
@@ -36,6 +43,7 @@ import { createProgress } from './platform/projections/progress.ts'
 import { projectionChecks } from './platform/projections/readiness.ts'
 import { createRateLimits } from './platform/rate-limits.ts'
 import { resubscriptionMetrics } from './platform/resubscriptions.ts'
+import { foldInMemory } from './platform/rows.ts'
 import { fold } from './platform/runner.ts'
 import type { Services } from './services.ts'
 
@@ -57,6 +65,11 @@ const views: Readonly<Record<string, View>> = {
     location: (id) => `/v1/emails/${id}`,
   },
   enrichmentpolicy: { schema: EnrichmentPolicy, render: (events) => fold(policy, events), location: () => '/v1/enrichment' },
+  mailbox: {
+    schema: Mailbox,
+    render: (events, id) => mailboxFromMemory(foldInMemory(mailboxes, events), id)!,
+    location: (id) => `/v1/mailboxes/${id}`,
+  },
 }
 
 export type App = { readonly server: FastifyInstance; readonly keys: ApiKeys; setClosing(): void }
@@ -100,7 +113,9 @@ export async function createApp({ services, tables, checks, adminKey, rateLimits
   )
 
   const execute = onlySeen(pool, dispatch(runner, claims))
-  for (const command of commands) commandRoute(server, command, views[command.decider.category]!, execute, secret)
+  const previews: Readonly<Record<string, Preview>> = { [changeRules.operationId]: rulesPreview(services) }
+  for (const command of commands)
+    commandRoute(server, command, views[command.decider.category]!, execute, secret, previews[command.operationId])
   batchRoute(server, runner, claims, secret)
 
   for (const query of queries) {
@@ -113,6 +128,9 @@ export async function createApp({ services, tables, checks, adminKey, rateLimits
   projectionRoutes(server, services, progress)
   await importRoutes(server, services)
   emailFileRoutes(server, services)
+  syncRoutes(server, services)
+  consentRoutes(server, services)
+  pushRoutes(server, services)
   keyRoutes(server, services)
   roleRoutes(server, services)
   enrichmentRoutes(server, services, tables)

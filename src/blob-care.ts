@@ -3,55 +3,24 @@ import { allBlobReferences, blobReferences, keyOwners } from '../projections/blo
 import { emails } from '../projections/emails.ts'
 import { imports } from '../projections/imports.ts'
 import { mailboxMessages } from '../projections/mailbox-messages.ts'
+import { type Asking, completeTables } from './complete-tables.ts'
 import { isReferencedBy, type Verification, verifyBlobs } from './platform/blob-references.ts'
 import { type SweepReport, sweep } from './platform/blob-sweep.ts'
 import type { BlobId } from './platform/blobs.ts'
-import type { Database } from './platform/database.ts'
 import type { Logger } from './platform/log.ts'
-import { askComplete, whileComplete } from './platform/projections/answers.ts'
-import { Unavailable } from './platform/refusal.ts'
 import type { Services } from './services.ts'
 
 /** Those that know of blobs. */
 const projections = [emails, imports, mailboxMessages]
 
 type Needs = Pick<Services, 'pool' | 'store' | 'vault' | 'blobs'>
-type Asking = {
-  /** How long the tables may take to come to where the log ends now. */
-  readonly patienceMs?: number
-  readonly signal?: AbortSignal
-}
-
-/** Longer than the heartbeat's interval, without which the checkpoint does not pass the event store's own events. */
-const PATIENCE_MS = 30_000
-const RETRY_MS = 500
-
-/**
- * The tables when they hold all that the log says by now; every query of them is refused when they no longer do.
- * @throws Unavailable when they do not in time
- */
-async function completeTables({ pool, store }: Needs, { patienceMs = PATIENCE_MS, signal }: Asking): Promise<Database> {
-  const end = await store.end()
-  // Not even a heartbeat: this is not the log that these blobs belong to.
-  if (!end) throw new Unavailable('The log is empty.')
-  for (const latest = performance.now() + patienceMs; ; ) {
-    try {
-      await askComplete(pool, projections, end, async () => {})
-      return whileComplete(pool, projections, end)
-    } catch (error) {
-      if (!(error instanceof Unavailable) || performance.now() > latest) throw error
-    }
-    await delay(RETRY_MS, undefined, { signal })
-  }
-}
-
 /**
  * Removes the blobs that no mail, no import and no mailbox's ledger refers to and that are a day old.
  * @throws Unavailable when the read tables do not hold all that the log said when this began; also midway, when they begin to be built anew
  */
 export async function sweepBlobs(services: Needs, { now = new Date(), ...asking }: Asking & { now?: Date } = {}): Promise<SweepReport> {
   const { vault, blobs } = services
-  const tables = await completeTables(services, asking)
+  const tables = await completeTables(services, projections, asking)
   const isReferenced = isReferencedBy((keyIds) => blobReferences(tables, keyIds), vault)
   return sweep({ blobs, isReferenced, now, ...(asking.signal && { signal: asking.signal }) })
 }
@@ -63,7 +32,11 @@ export type BlobsReport = Omit<Verification, 'missing' | 'damaged'> & { readonly
 /** Reads every blob that a mail or an import refers to, and names those that are missing or damaged. @throws Unavailable */
 export async function verifyReferenced(services: Needs, asking: Asking = {}): Promise<BlobsReport> {
   const { vault, blobs } = services
-  const { missing, damaged, ...counts } = await verifyBlobs(blobs, vault, allBlobReferences(await completeTables(services, asking)))
+  const { missing, damaged, ...counts } = await verifyBlobs(
+    blobs,
+    vault,
+    allBlobReferences(await completeTables(services, projections, asking)),
+  )
   const found = [
     ...damaged.map(({ reason, ...blob }) => ({ ...blob, what: reason })),
     ...missing.map((blob) => ({ ...blob, what: 'missing' })),
@@ -72,7 +45,7 @@ export async function verifyReferenced(services: Needs, asking: Asking = {}): Pr
 
   // What went while this read was perhaps no longer referred to: a mail was removed, or an import came to its end.
   const keyIds = [...new Set(found.map(({ keyId }) => keyId))]
-  const tables = await completeTables(services, asking)
+  const tables = await completeTables(services, projections, asking)
   const referenced = await blobReferences(tables, keyIds)
   const owners = await keyOwners(tables, keyIds)
   const still = new Set(referenced.map(({ keyId, sha256 }) => `${keyId}/${sha256}`))

@@ -22,6 +22,7 @@ import {
 } from './contacts/enriched.ts'
 import { removeEmail } from './emails/email.ts'
 import { enrichOnCreation, orderEnrichmentSources } from './enrichment/policy.ts'
+import { changeCreationPolicy, changeRules, changeVisibility, disconnectMailbox } from './mailboxes/mailbox.ts'
 import type { Command } from './platform/decider.ts'
 
 /** Every command there is; each becomes an endpoint. A test keeps this list complete. */
@@ -47,4 +48,8 @@ export const commands: readonly Command[] = [
   orderEnrichmentSources,
   enrichOnCreation,
   removeEmail,
+  changeRules,
+  changeCreationPolicy,
+  changeVisibility,
+  disconnectMailbox,
 ]

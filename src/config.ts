@@ -16,7 +16,19 @@ export class ConfigError extends Fault {
 
 type Settings = typeof settings
 type Value<Name extends keyof Settings> = ReturnType<Settings[Name]['parse']>
-type Required = 'port' | 'host' | 'dataFolder' | 'logLevel' | 'serviceUrl' | 'rateLimits' | 'atOnce' | WithDefault
+type Required =
+  | 'port'
+  | 'host'
+  | 'dataFolder'
+  | 'logLevel'
+  | 'serviceUrl'
+  | 'publicUrl'
+  | 'gmailQuotaUnits'
+  | 'gmailQuotaSeconds'
+  | 'mailboxSyncSeconds'
+  | 'rateLimits'
+  | 'atOnce'
+  | WithDefault
 
 /** The checked settings. Optional ones that nobody set are not there. */
 export type Config = Readonly<{ [Name in Required]: Value<Name> } & { [Name in Exclude<keyof Settings, Required>]?: Value<Name> }>
@@ -60,7 +72,10 @@ export function readConfig(env: NodeJS.ProcessEnv = environment()): Config {
   if (!(config['s3AccessKeyId'] && config['s3SecretAccessKey']))
     for (const key of atAws) faults.push(`${settings[key].name} needs AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.`)
   if (!config['tlsCertFile'] !== !config['tlsKeyFile']) faults.push('TLS_CERT_FILE and TLS_KEY_FILE need each other: set both or none.')
+  const [known, missing] = config['googleClientId'] ? ['ID', 'SECRET'] : ['SECRET', 'ID']
+  if (!config['googleClientId'] !== !config['googleClientSecret']) faults.push(`GOOGLE_CLIENT_${known} needs GOOGLE_CLIENT_${missing}.`)
   config['serviceUrl'] ??= `${config['tlsCertFile'] ? 'https' : 'http'}://127.0.0.1:${config['port']}`
+  config['publicUrl'] ??= config['serviceUrl']
   if (faults.length > 0) throw new ConfigError(faults)
   return Object.freeze(config) as Config
 }

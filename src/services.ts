@@ -7,6 +7,8 @@ import { createIngest, type Ingest } from './emails/ingest.ts'
 import { createParser } from './emails/parse/parser.ts'
 import { createEnrichers, type Enrichers } from './enrichment/enrichers.ts'
 import { jobTypes } from './jobs/index.ts'
+import { type Google, openGoogle } from './mailboxes/google.ts'
+import { type Syncing, syncingOf } from './mailboxes/syncing.ts'
 import { MASTER_KEY_MADE, masterKeySource } from './master-key.ts'
 import type { Blobs } from './platform/blobs.ts'
 import { type Codec, createCodec } from './platform/codec.ts'
@@ -33,6 +35,10 @@ export type Services = {
   readonly ingest: Ingest
   /** Its vendors are loaded by who asks for them. */
   readonly enrichers: Enrichers
+  /** Null where the settings name no client at Google. */
+  readonly google: Google | null
+  /** How mailboxes are looked at. */
+  readonly syncing: Syncing
   close(): Promise<void>
 }
 
@@ -61,6 +67,7 @@ export async function openServices(config: Connected, log: Logger, statementMs?:
     const blobs = openBlobs(config)
     const parser = createParser({ secret: vault.secret('emails') })
     const ingest = createIngest({ runner, vault, blobs, parser })
+    const google = await openGoogle(config)
     const jobs = openJobs({ url: config.databaseUrl, pool, log, types: jobTypes })
     return {
       pool,
@@ -74,6 +81,8 @@ export async function openServices(config: Connected, log: Logger, statementMs?:
       reads: createReadRecorder(runner),
       ingest,
       enrichers: createEnrichers(config),
+      google,
+      syncing: syncingOf(config),
       async close() {
         await jobs.close()
         await parser.close()

@@ -1,27 +1,12 @@
 import { resolve } from 'node:path'
 import { enrichmentSettings } from './enrichment/settings.ts'
+import { mailboxSettings } from './mailboxes/settings.ts'
 import type { AwsKmsAddress } from './platform/kms-aws.ts'
-
-/**
- * One setting. `parse` takes the text and gives the value, or throws what the text has to be ("has to be …"); it never repeats
- * the text, which may be a secret.
- */
-export type Setting<Value> = { name: string; default?: string; description: string; parse: (text: string) => Value }
+import { httpUrl, matching, setting } from './setting.ts'
 
 const port = (text: string) => {
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
   throw new Error('has to be a port: a whole number from 0 to 65535')
-}
-
-const matching = (pattern: RegExp, expected: string) => (text: string) => {
-  if (pattern.test(text)) return text
-  throw new Error(`has to be ${expected}`)
-}
-
-const httpUrl = (text: string) => {
-  const url = URL.parse(text)
-  if (url && ['http:', 'https:'].includes(url.protocol)) return text.replace(/\/+$/, '')
-  throw new Error('has to be an address that starts with http:// or https://')
 }
 
 /** The key itself, or the key of a KMS that wraps it. */
@@ -89,8 +74,6 @@ const rateLimits = (text: string): Record<string, { requests: number; seconds: n
       return [role, requests && seconds ? { requests: Number(requests), seconds: Number(seconds) } : null]
     }),
   )
-
-const setting = <Value>(setting: Setting<Value>) => setting
 
 /** All settings there are, in the order in which the README shows them. */
 export const settings = {
@@ -217,4 +200,5 @@ export const settings = {
     parse: (text) => resolve(text),
   }),
   ...enrichmentSettings,
+  ...mailboxSettings,
 }

@@ -1,11 +1,12 @@
 import { Type } from '@sinclair/typebox'
+import type { NewEvent } from '../../schema/define.ts'
 import { emailEvents } from '../../schema/email-events.ts'
 import { command, decider, internalCommand } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
 
 const { EmailReceived, EmailSent, EmailRemoved } = emailEvents
 
-export type Email = { status: 'unknown' } | { status: 'stored' } | { status: 'removed' }
+export type Email = { status: 'unknown' } | { status: 'stored' } | { status: 'removed'; reason: string }
 
 export const email = decider<Email, typeof emailEvents>(
   'email',
@@ -14,11 +15,22 @@ export const email = decider<Email, typeof emailEvents>(
   {
     EmailReceived: () => ({ status: 'stored' }),
     EmailSent: () => ({ status: 'stored' }),
-    EmailRemoved: () => ({ status: 'removed' }),
+    EmailRemoved: (_, { reason }) => ({ status: 'removed', reason }),
   },
 )
 
 const strict = { additionalProperties: false }
+
+/** Removed because a rule of the mailbox that brought it keeps it out: unlike what a person removed, it comes back when a mailbox brings it again. */
+const EXCLUDED = 'excluded'
+
+/** How often rules have taken a mail away: each time it comes back is another command. */
+export const timesExcluded = (events: readonly NewEvent[]): number =>
+  events.filter(({ type, data }) => type === EmailRemoved.type && (data as { reason: string }).reason === EXCLUDED).length
+
+/** Whether a mail is there already, or was thrown out and is not to come back. */
+export const isKnown = (state: Email, again: boolean): boolean =>
+  state.status === 'stored' || (state.status === 'removed' && !again && state.reason !== EXCLUDED)
 
 /**
  * Stores a mail that was read. Its id is made of what it says, so the same mail again is known already and changes nothing, even if it is now
@@ -27,8 +39,8 @@ const strict = { additionalProperties: false }
  */
 export const recordEmail = internalCommand(email, 'record', {
   body: Type.Object({ sent: Type.Boolean(), again: Type.Boolean(), email: EmailReceived.schema }, strict),
-  decide: ({ sent, again, email }, { status }) => {
-    if (status === 'stored' || (status === 'removed' && !again)) return []
+  decide: ({ sent, again, email }, state) => {
+    if (isKnown(state, again)) return []
     return [sent ? EmailSent(email) : EmailReceived(email)]
   },
 })
@@ -43,4 +55,10 @@ export const removeEmail = command(email, {
     if (status === 'unknown') throw new Refused('email-not-found', 'There is no such mail.', 404)
     return status === 'removed' ? [] : [EmailRemoved({ emailId: id, reason: 'removed' })]
   },
+})
+
+/** Takes away what a mailbox's rules now keep out. Whether something else has brought it, too, is asked before. */
+export const excludeEmail = internalCommand(email, 'exclude', {
+  body: Type.Object({}, strict),
+  decide: (_, { status }, { id }) => (status === 'stored' ? [EmailRemoved({ emailId: id, reason: EXCLUDED })] : []),
 })

@@ -6,15 +6,24 @@ import { AppendTooLarge } from '../platform/event-store.ts'
 import type { Position } from '../platform/position.ts'
 import { Refused, Unavailable } from '../platform/refusal.ts'
 import { fold, headOf, type Request, type Runner } from '../platform/runner.ts'
+import { uuidv5 } from '../platform/uuid.ts'
 import type { SubjectKey, Vault } from '../platform/vault.ts'
-import { email, recordEmail } from './email.ts'
+import { email, isKnown, recordEmail, timesExcluded } from './email.ts'
+import type { EmailContent } from './parse/parse-email.ts'
 import type { ParseResult, Parser } from './parse/parser.ts'
 
 type Parsed = Extract<ParseResult, { ok: true }>
 
 /** What became of a mail. A failed one has a reason for programs and one for people. */
 export type Ingested =
-  | { readonly outcome: 'stored' | 'known'; readonly emailId: string; readonly position: Position | null }
+  | {
+      readonly outcome: 'stored' | 'known'
+      readonly emailId: string
+      readonly position: Position | null
+      /** What it says, and whether one of our own sent it. */
+      readonly content: EmailContent
+      readonly sent: boolean
+    }
   | {
       readonly outcome: 'failed'
       readonly code: string
@@ -22,6 +31,9 @@ export type Ingested =
       /** Where its bytes are, to be referred to by the caller; null where it kept them itself (`isKept`). */
       readonly raw: (BlobReference & { readonly keyId: string }) | null
     }
+
+/** It was kept out, and nothing of it is left. @typeParam E why, as whoever decided it says it */
+export type Excluded<E> = { readonly outcome: 'excluded'; readonly exclusion: E }
 
 export type About = {
   /** `import:<id>`, `mailbox:<id>`. */
@@ -51,7 +63,11 @@ export type About = {
  * never moved. Should the mail be known already, the key is nobody's, and what it sealed is removed.
  * @throws Unavailable when something that is needed is away; nothing is lost, and the same again goes on
  */
-export type Ingest = (raw: Uint8Array, about: About) => Promise<Ingested>
+export type Ingest = {
+  (raw: Uint8Array, about: About): Promise<Ingested>
+  /** @param excludes asked when it was read, before it is stored: what keeps it out, or null */
+  <E>(raw: Uint8Array, about: About, excludes: (content: EmailContent) => E | null): Promise<Ingested | Excluded<E>>
+}
 
 type Needs = {
   readonly runner: Pick<Runner, 'load' | 'execute'>
@@ -87,29 +103,29 @@ export function createIngest({ runner, vault, blobs, parser }: Needs): Ingest {
     const { emailId } = parsed
     const { cause, again, source, providerThreadId } = about
     const events = isGuess ? [] : await runner.load(`email-${emailId}`)
+    const sent = isFrom(parsed, about.ownAddresses)
     const settled = (outcome: 'stored' | 'known', position: Position | null, { key } = headOf(events)): Settled => ({
-      ingested: { outcome, emailId, position },
+      ingested: { outcome, emailId, position, content: parsed.email, sent },
       keyId: key,
     })
-    const mine = events.find(({ meta }) => meta.commandId === cause.commandId)
+    const times = timesExcluded(events)
+    const commandId = times === 0 ? cause.commandId : uuidv5(`again ${times}`, cause.commandId)
+    const mine = events.find(({ meta }) => meta.commandId === commandId)
     if (mine) return settled('stored', mine.position)
     if (events.some(({ erased }) => erased)) return wasErased
-    const { status } = fold(email, events)
-    if (status === 'stored' || (status === 'removed' && !again)) return settled('known', events.at(-1)!.position)
+    if (isKnown(fold(email, events), again)) return settled('known', events.at(-1)!.position)
 
     const key = await keyOf(events, claimed)
     await putAll(key, claimed?.id === key.id ? null : raw, parsed, events.length === 0)
-    const sent = isFrom(parsed, about.ownAddresses)
     const recorded = { ...parsed.email, source, ...(providerThreadId !== undefined && { providerThreadId }) }
-    const request = { ...cause, key, assumeNew: events.length === 0 }
+    const request = { ...cause, commandId, key, assumeNew: events.length === 0 }
     // Somebody else may store the same mail at this time, with a key of his own.
     const discardOwn = () => (claimed?.id === key.id || events.length > 0 ? Promise.resolve() : discard(key))
     try {
-      const {
-        made,
-        position,
-        events: stream,
-      } = await runner.execute(recordEmail, { sent, again, email: recorded }, { id: emailId }, request)
+      const outcome = await runner.execute(recordEmail, { sent, again, email: recorded }, { id: emailId }, request)
+      const { made, repeated, position, events: stream } = outcome
+      // It may have been taken away since, and only who has seen all of the stream knows.
+      if (repeated && isGuess) throw new OtherKey(`email-${emailId}`)
       const head = headOf(stream)
       if (head.key !== key.id) await discardOwn()
       return settled(made > 0 ? 'stored' : 'known', position, head)
@@ -128,11 +144,20 @@ export function createIngest({ runner, vault, blobs, parser }: Needs): Ingest {
     }
   }
 
-  return async (raw, about) => {
+  const ingest = async <E>(
+    raw: Uint8Array,
+    about: About,
+    excludes?: (content: EmailContent) => E | null,
+  ): Promise<Ingested | Excluded<E>> => {
     const claimed = about.isKept ? null : await vault.claim()
     const kept = claimed && { ...(await blobs.put(claimed, raw)), keyId: claimed.id }
     const parsed = await parser.parse(raw, about.fallbackDate === undefined ? {} : { fallbackDate: about.fallbackDate })
     if (!parsed.ok) return { ...failed(parsed.reason.code, parsed.reason.message), raw: kept }
+    const exclusion = excludes?.(parsed.email) ?? null
+    if (exclusion !== null) {
+      if (claimed) await discard(claimed)
+      return { outcome: 'excluded', exclusion }
+    }
     for (let attempt = 1; ; attempt += 1) {
       try {
         const { ingested, keyId } = await store(raw, parsed, about, claimed, about.isLikelyNew === true && attempt === 1)
@@ -144,6 +169,7 @@ export function createIngest({ runner, vault, blobs, parser }: Needs): Ingest {
       }
     }
   }
+  return ingest as Ingest
 }
 
 type Settled = { readonly ingested: Ingested; readonly keyId: string | null }

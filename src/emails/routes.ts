@@ -1,5 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { restrictionOf } from '../../projections/mail-visibility.ts'
 import { seesEmail } from '../../projections/visibility.ts'
 import type { emailEvents } from '../../schema/email-events.ts'
 import { Id } from '../../schema/shared.ts'
@@ -32,15 +33,20 @@ const bytes = (description: string, ...types: string[]) => ({
   default: problemResponse,
 })
 
-/** A mail's bytes: as it came, its HTML, its attachments. Answered from the log, which is never behind; whether one sees them, by the tables. */
+/**
+ * A mail's bytes: as it came, its HTML, its attachments. Answered from the log, which is never behind; whether one sees them, by the tables. Only who
+ * sees a mail whole gets them.
+ */
 export function emailFileRoutes(app: FastifyInstance, { runner, vault, blobs, pool }: Services): void {
   const stored = async (request: FastifyRequest): Promise<{ data: Email; key: BlobKey }> => {
     const { id } = request.params as { id: string }
     const events = await runner.load(`email-${id}`)
     if (!(await seesEmail(pool, request.caller.viewer, id))) throw notFound()
     const last = events.at(-1)
-    if (last?.erased) throw new Refused('content-erased', 'This mail was erased for good.', 410)
+    if (events.some(({ erased }) => erased)) throw new Refused('content-erased', 'This mail was erased for good.', 410)
     if (!last || fold(email, events).status !== 'stored') throw notFound()
+    if (await restrictionOf(pool, request.caller.actor, id, (last.data as Email).source))
+      throw new Refused('content-not-shared', 'The mailbox that this mail is from does not share its content: its owner can.', 403)
     const keyId = last.meta.key!
     return { data: last.data as Email, key: { id: keyId, key: (await vault.keys([keyId])).get(keyId) ?? null } }
   }

@@ -32,7 +32,7 @@ export async function runImport(importId: string, run: Run): Promise<ImportCount
   const source = await sourceOf(services, importId, started!.data as Started, { ...started!.meta, eventId: started!.id })
 
   let { done, offset, counts } = state
-  const record = async (settled: readonly Done<Item, Omit<ImportOutcome, 'index'>>[]) => {
+  const record = async (settled: readonly Done<Item>[]) => {
     const { end } = settled.at(-1)!.piece
     const body = { offset: end, outcomes: settled.map(({ piece, outcome }): ImportOutcome => ({ index: piece.index, ...outcome })) }
     const { repeated, events } = await execute(`progress ${done}`, recordProgress, body, { id: importId })

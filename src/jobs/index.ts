@@ -1,8 +1,10 @@
 import { enrichBulkJob, enrichJob } from '../enrichment/enrichment-job.ts'
 import { importJob } from '../import/import-job.ts'
 import { accessJob } from '../keys/keep-job.ts'
+import { disconnectJob } from '../mailboxes/disconnect-job.ts'
+import { syncJob } from '../mailboxes/sync-job.ts'
 import type { JobType } from '../platform/jobs.ts'
 import type { Services } from '../services.ts'
 
 /** Every kind of job there is. A test keeps this list complete. */
-export const jobTypes: readonly JobType<Services>[] = [importJob, accessJob, enrichJob, enrichBulkJob]
+export const jobTypes: readonly JobType<Services>[] = [importJob, syncJob, disconnectJob, accessJob, enrichJob, enrichBulkJob]

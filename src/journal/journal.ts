@@ -7,13 +7,14 @@ import { formatPosition, type Position } from '../platform/position.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
 import { filterParameters, parseFilter } from './filter.ts'
 import { readFrom, readPage, shown } from './page.ts'
+import { mailboxesOf, type Sights, seen } from './sight.ts'
 
 const PAGE = 500
 /** What one request reads of the log at most: a long stretch of foreign events is paged over, not waited for. */
 const PAGES_AT_MOST = 20
 
 /** `GET /events`: every CRM event in the log's order, a page at a time. @param open the categories that are shown; all unless given */
-export const journal = (store: EventStore, codec: Codec, open?: readonly string[]): QueryEndpoint =>
+export const journal = (store: EventStore, codec: Codec, sights: Sights, open?: readonly string[]): QueryEndpoint =>
   query({
     operationId: 'listEvents',
     path: '/events',
@@ -25,15 +26,17 @@ export const journal = (store: EventStore, codec: Codec, open?: readonly string[
       ...filterParameters,
     }),
     response: JournalPage,
-    async run(_db, { query: { after, limit = 100, ...asked } }) {
+    async run(_db, { query: { after, limit = 100, ...asked }, actor = '' }) {
       const { types } = parseFilter(asked, open)
       let last: Position | null = after === undefined ? null : readFrom(after, '/querystring/after')
       const data: Static<typeof JournalEvent>[] = []
       for (let page = 0; page < PAGES_AT_MOST; page += 1) {
         const { events, position, isLast } = await readPage({ store, codec }, last, PAGE, types)
+        await sights.look(mailboxesOf(events), true)
+        const sight = sights.of(actor)
         for (const event of events) {
           if (data.length === limit) return { data, nextAfter: last && formatPosition(last), more: true }
-          data.push(shown(event))
+          data.push(shown(seen(event, sight)))
           last = event.position
         }
         last = position

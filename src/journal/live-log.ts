@@ -1,5 +1,7 @@
 import { setTimeout as delay, setImmediate as immediate } from 'node:timers/promises'
+import type { Restriction } from '../../projections/mail-visibility.ts'
 import type { Codec } from '../platform/codec.ts'
+import type { RecordedEvent } from '../platform/event.ts'
 import type { EventStore } from '../platform/event-store.ts'
 import { gather } from '../platform/gather.ts'
 import type { Logger } from '../platform/log.ts'
@@ -8,6 +10,7 @@ import { sizeOf } from '../platform/projector-steps.ts'
 import { Unavailable } from '../platform/refusal.ts'
 import { type Filter, isStrange, journalTypes } from './filter.ts'
 import { frameOf } from './frame.ts'
+import { mailboxesOf, mailboxOf, restricted, type Sight, type Sights } from './sight.ts'
 
 export type Chunk = { readonly bytes: Buffer; readonly position: Position }
 export type Listener = {
@@ -22,13 +25,20 @@ export type LiveLog = {
   /** Follows the log as long as anybody listens. @returns stops listening */
   listen(listener: Listener): () => void
   /** What comes after a position, at most 64 KiB or one event; null where it is not known any more, or not yet: the log itself has to be asked. */
-  after(position: Position, filter: Filter): Chunk | null
+  after(position: Position, filter: Filter, sight: Sight): Chunk | null
   /** Ends all who listen. */
   end(): void
   listeners(): number
 }
 
-type Entry = { readonly position: Position; readonly type: string; readonly frame: Buffer; readonly since: number }
+/** @property mail of one that a mailbox brought: what is shown to those with whom it does not share all */
+type Entry = {
+  readonly position: Position
+  readonly type: string
+  readonly frame: Buffer
+  readonly since: number
+  readonly mail: ({ readonly mailboxId: string } & Readonly<Record<Restriction, Buffer>>) | null
+}
 
 /** What is kept for readers that are a little behind. Not for longer than seconds: an event may be erased meanwhile. */
 export type TailLimits = { readonly events: number; readonly bytes: number; readonly ageMs: number }
@@ -45,7 +55,11 @@ export const CHUNK_BYTES = 64 * 1024
 const CHUNKS_KEPT = 16
 
 /** One subscription to the log and one decoding of each event, whatever the number of readers. Each of them is no more than a position. */
-export function createLiveLog({ store, codec }: { store: EventStore; codec: Codec }, log: Logger, limits: TailLimits = TAIL): LiveLog {
+export function createLiveLog(
+  { store, codec, sights }: { store: EventStore; codec: Codec; sights: Sights },
+  log: Logger,
+  limits: TailLimits = TAIL,
+): LiveLog {
   const listeners = new Set<Listener>()
   const chunks = new Map<string, Chunk>()
   let following: AbortController | null = null
@@ -72,10 +86,10 @@ export function createLiveLog({ store, codec }: { store: EventStore; codec: Code
     let { bytes, floor } = kept
     let dropped = 0
     for (; dropped < entries.length; dropped += 1) {
-      const { frame, position, since } = entries[dropped]!
+      const { position, since } = entries[dropped]!
       const isYoung = performance.now() - since < limits.ageMs
       if (entries.length - dropped <= limits.events && bytes <= limits.bytes && isYoung) break
-      bytes -= frame.length
+      bytes -= bytesOf(entries[dropped]!)
       floor = position
     }
     return { ...kept, entries: dropped > 0 ? entries.slice(dropped) : entries, bytes, floor }
@@ -98,8 +112,11 @@ export function createLiveLog({ store, codec }: { store: EventStore; codec: Code
         if (signal.aborted) return
         const since = performance.now()
         const shown = decoded.filter(({ known }) => known)
-        const entries = shown.map((event) => ({ position: event.position, type: event.type, frame: frameOf(event), since }))
-        const bytes = entries.reduce((sum, { frame }) => sum + frame.length, tail.bytes)
+        // One that was connected a moment ago is known before its mails are shown.
+        await sights.look(mailboxesOf(shown))
+        if (signal.aborted) return
+        const entries = shown.map((event) => entryOf(event, since))
+        const bytes = entries.reduce((sum, entry) => sum + bytesOf(entry), tail.bytes)
         tail = trim({ ...tail, entries: tail.entries.concat(entries), bytes, seen: batch.at(-1)!.position })
         await wakeAll()
         const restMs = Math.min((performance.now() - since) * REST_BY_WORK, REST_AT_MOST_MS)
@@ -152,10 +169,10 @@ export function createLiveLog({ store, codec }: { store: EventStore; codec: Code
       }
     },
 
-    after(position, filter) {
+    after(position, filter, sight) {
       if (!tail || comparePositions(position, tail.floor) < 0) return null
       // Readers that keep up are at the same place, and get the same bytes.
-      const key = `${position.commit}.${position.prepare} ${filter.key}`
+      const key = `${position.commit}.${position.prepare} ${filter.key} ${sight.key}`
       const known = chunks.get(key)
       if (known) return known
       const { entries, seen } = tail
@@ -165,12 +182,14 @@ export function createLiveLog({ store, codec }: { store: EventStore; codec: Code
       for (let index = firstAfter(entries, position); index < entries.length; index += 1) {
         const entry = entries[index]!
         if (!filter.types.has(entry.type)) continue
-        if (bytes > 0 && bytes + entry.frame.length > CHUNK_BYTES) {
+        const restriction = entry.mail && sight.restrictionOf(entry.mail.mailboxId)
+        const frame = restriction ? entry.mail![restriction] : entry.frame
+        if (bytes > 0 && bytes + frame.length > CHUNK_BYTES) {
           to = entries[index - 1]!.position
           break
         }
-        parts.push(entry.frame)
-        bytes += entry.frame.length
+        parts.push(frame)
+        bytes += frame.length
       }
       const chunk = { bytes: Buffer.concat(parts), position: to }
       if (chunks.size >= CHUNKS_KEPT) chunks.clear()
@@ -182,6 +201,20 @@ export function createLiveLog({ store, codec }: { store: EventStore; codec: Code
     listeners: () => listeners.size,
   }
 }
+
+function entryOf(event: RecordedEvent, since: number): Entry {
+  const mailboxId = mailboxOf(event)
+  const frames = () => ({ subject: frameOf(restricted(event, 'subject')), metadata: frameOf(restricted(event, 'metadata')) })
+  return {
+    position: event.position,
+    type: event.type,
+    frame: frameOf(event),
+    since,
+    mail: mailboxId === null ? null : { mailboxId, ...frames() },
+  }
+}
+
+const bytesOf = ({ frame, mail }: Entry): number => frame.length + (mail ? mail.subject.length + mail.metadata.length : 0)
 
 /** Index of the first entry after a position; entries are in the log's order. */
 function firstAfter(entries: readonly Entry[], position: Position): number {

@@ -9,6 +9,7 @@ import type { Filter } from './filter.ts'
 import { comment, frameOf, opening } from './frame.ts'
 import { CHUNK_BYTES, type LiveLog } from './live-log.ts'
 import { readPage } from './page.ts'
+import { mailboxesOf, type Sights, seen } from './sight.ts'
 import type { Turns } from './turns.ts'
 
 export type ReaderOptions = {
@@ -17,6 +18,9 @@ export type ReaderOptions = {
   /** Shared by all readers that have to ask the log itself. */
   readonly turns: Turns
   readonly filter: Filter
+  readonly sights: Sights
+  /** Who reads. */
+  readonly actor: string
   readonly log: Logger
   readonly commentMs: number
   /** For how long a reader may take nothing of what was written to it. */
@@ -33,7 +37,7 @@ const LAST_WORDS_MS = 1_000
  * where it is far behind, and one that takes nothing for `stallMs` is cut off. It can come again with the last id that it has.
  */
 export async function streamTo(out: ServerResponse, after: Position, options: ReaderOptions): Promise<void> {
-  const { source, live, turns, filter, log, commentMs, stallMs } = options
+  const { source, live, turns, filter, sights, actor, log, commentMs, stallMs } = options
   let position = after
   let pageSize = PAGE
   let failures = 0
@@ -70,10 +74,12 @@ export async function streamTo(out: ServerResponse, after: Position, options: Re
   const catchUp = async () => {
     const page = await turns(async () => (ended.signal.aborted ? null : readPage(source, position, pageSize, filter.types)))
     if (!page || ended.signal.aborted) return
+    await sights.look(mailboxesOf(page.events))
+    const sight = sights.of(actor)
     const frames: Buffer[] = []
     let bytes = 0
     for (const event of page.events) {
-      const frame = frameOf(event)
+      const frame = frameOf(seen(event, sight))
       if (bytes > 0 && bytes + frame.length > CHUNK_BYTES) break
       frames.push(frame)
       bytes += frame.length
@@ -84,7 +90,7 @@ export async function streamTo(out: ServerResponse, after: Position, options: Re
     if (bytes > 0) out.write(Buffer.concat(frames))
     failures = 0
     // The log has been read to its end, so only what is appended later can lead on.
-    if (isWhole && page.isLast && !out.writableNeedDrain && live.after(position, filter) === null) await changed()
+    if (isWhole && page.isLast && !out.writableNeedDrain && live.after(position, filter, sight) === null) await changed()
   }
 
   const forgo = live.listen({ wake: () => wake(), end })
@@ -95,7 +101,7 @@ export async function streamTo(out: ServerResponse, after: Position, options: Re
   out.write(opening(position))
   try {
     while (!ended.signal.aborted) {
-      const chunk = out.writableNeedDrain ? undefined : live.after(position, filter)
+      const chunk = out.writableNeedDrain ? undefined : live.after(position, filter, sights.of(actor))
       if (chunk === undefined) await drained()
       else if (chunk === null) await catchUp().catch(retry)
       else if (comparePositions(chunk.position, position) > 0) {

@@ -15,6 +15,7 @@ import { journal } from './journal.ts'
 import { createLiveLog, type TailLimits } from './live-log.ts'
 import { readFrom } from './page.ts'
 import { streamTo } from './reader.ts'
+import { createSights } from './sight.ts'
 import { createTurns } from './turns.ts'
 
 export type StreamOptions = {
@@ -43,7 +44,8 @@ const Headers = Type.Object(
 
 const description = `With \`Accept: ${STREAM}\` the journal comes live, as server-sent events: \`id\` is the position, \`event\` the type, \`data\` the event as JSON.
 It goes on after \`Last-Event-ID\` or \`after\`, without a gap and without a double; with neither, at the end of the log. \`limit\` means nothing to it.
-Of the events it shows those that the key's other permissions let one see. A comment comes every 15 s, with the position reached: filters may let nothing through for long. Who takes nothing for 30 s is cut off, and can come again.`
+Of the events it shows those that the key's other permissions let one see. A comment comes every 15 s, with the position reached: filters may let nothing through for long. Who takes nothing for 30 s is cut off, and can come again.
+Of mails whose mailbox does not share all with the reader, what it does not share is left out of \`data\`.`
 
 const example = `retry: 2000
 id: 8471.8471
@@ -60,14 +62,15 @@ export function journalRoutes(
   { store, codec, pool, reads }: Pick<Services, 'store' | 'codec' | 'pool' | 'reads'>,
   { commentMs = 15_000, stallMs = 30_000, maxReaders = 1_000, tail }: StreamOptions = {},
 ): void {
-  const pages = journal(store, codec)
+  const sights = createSights(pool, app.log as Logger)
+  const pages = journal(store, codec, sights)
   const openTo = ({ caller: { permissions } }: FastifyRequest) => {
     const open = journalCategories.filter((category) => permissions.has(journalAccess[category]!))
     if (open.length === 0) throw nothingHere()
     return open
   }
   const source = { store, codec }
-  const live = createLiveLog(source, app.log as Logger, tail)
+  const live = createLiveLog({ ...source, sights }, app.log as Logger, tail)
   const turns = createTurns()
   app.closing.addEventListener('abort', () => live.end())
 
@@ -90,9 +93,10 @@ export function journalRoutes(
     // The same address answers in two forms.
     onSend: async (_request, reply) => void reply.header('vary', 'authorization, accept'),
     async handler(request, reply) {
+      const { actor } = request.caller
       if (!wantsStream(request.headers.accept)) {
-        const asked = { params: {}, query: request.query as never, viewer: request.caller.viewer }
-        const page = (await journal(store, codec, openTo(request)).run(pool, asked)) as Static<typeof JournalPage>
+        const asked = { params: {}, query: request.query as never, viewer: request.caller.viewer, actor }
+        const page = (await journal(store, codec, sights, openTo(request)).run(pool, asked)) as Static<typeof JournalPage>
         const mails = new Set(page.data.flatMap(({ type, stream }) => (mailTypes.has(type) ? [stream] : [])))
         await Promise.all([...mails].map((stream) => reads.record(readOf(request, stream))))
         return sendCacheable(request, reply, page)
@@ -106,7 +110,9 @@ export function journalRoutes(
       request.work.leave()
       head(reply)
       if (request.method === 'HEAD') return void reply.raw.end()
-      await streamTo(reply.raw, after, { source, live, turns, filter, log: request.log as Logger, commentMs, stallMs })
+      const stopLooking = sights.keepLooking()
+      const options = { source, live, turns, filter, sights, actor, log: request.log as Logger, commentMs, stallMs }
+      await streamTo(reply.raw, after, options).finally(stopLooking)
     },
   })
 }

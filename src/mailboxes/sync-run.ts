@@ -101,11 +101,12 @@ export const recordPage = internalCommand(syncRun, 'list', {
     const pages = chunks([...fresh.values()], 1)
     const tokens = { ...(next !== undefined && { next }), ...(cursor !== undefined && { cursor }) }
     return [
-      ...chunks(changes).map((changes) => SyncChanged({ ...about, changes })),
       // Only with the last of them has the page been listed: until then its own token is what comes next.
       ...pages.map((messages, index) =>
         SyncListed({ ...about, messages, ...(index === pages.length - 1 ? tokens : { next: going(state).next ?? '' }) }),
       ),
+      // What is listed is there; that it is gone by now is told after it.
+      ...chunks(changes).map((changes) => SyncChanged({ ...about, changes })),
       ...chunks(outcomes.filter((outcome) => fresh.has(outcome.id))).map((outcomes) => SyncSettled({ ...about, outcomes })),
     ]
   },

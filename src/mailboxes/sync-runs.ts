@@ -13,6 +13,8 @@ export type Runs = {
   /** Of the newest; 0: there was none. */
   readonly newest: number
   readonly newestStartedAt: string | undefined
+  /** When anything was recorded last. */
+  readonly recordedAt: string | undefined
   /** The numbers of those that are not over. */
   readonly open: readonly number[]
   /** Where changes are listed from on; undefined: everything is to be listed. */
@@ -29,7 +31,7 @@ type Needs = { readonly store: Pick<EventStore, 'readFirst' | 'readLast'>; reado
 export async function findRuns({ store, codec }: Needs, mailboxId: string, known: number): Promise<Runs> {
   const stream = (number: number) => `sync-${syncIdOf(mailboxId, number)}`
   const newest = await newestNumber(known, async (number) => (await store.readFirst(stream(number))) !== null)
-  if (newest === 0) return { newest, newestStartedAt: undefined, open: [], cursor: undefined }
+  if (newest === 0) return { newest, newestStartedAt: undefined, recordedAt: undefined, open: [], cursor: undefined }
 
   const ends = async (number: number) => {
     const [first, last] = await Promise.all([store.readFirst(stream(number)), store.readLast(stream(number))])
@@ -38,9 +40,11 @@ export async function findRuns({ store, codec }: Needs, mailboxId: string, known
   const [begin] = await ends(newest)
   const started = begin.data as Started
   let { cursor } = started
+  let recordedAt = begin.meta.at
   const open: number[] = []
   for (const number of [...(started.open ?? []), newest]) {
     const [first, last] = await ends(number)
+    if (last.meta.at > recordedAt) recordedAt = last.meta.at
     if (last.type !== syncEvents.SyncFinished.type) open.push(number)
     else if ((first.data as Started).kind === 'increment') {
       // At most one run of changes is open at a time, so none of these is overtaken by another.
@@ -48,7 +52,7 @@ export async function findRuns({ store, codec }: Needs, mailboxId: string, known
       cursor = end.fault === undefined ? (end.cursor ?? cursor) : undefined
     }
   }
-  return { newest, newestStartedAt: begin.meta.at, open, cursor }
+  return { newest, newestStartedAt: begin.meta.at, recordedAt, open, cursor }
 }
 
 /** By ever longer steps, and then by halving the last one. */

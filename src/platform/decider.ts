@@ -48,6 +48,8 @@ export type Context = {
   /** The other parameters of the path. */
   readonly params: Readonly<Record<string, string>>
   readonly commandId: string
+  /** Who asks, as it stands in the events' metadata. */
+  readonly actor: string
   /** RFC 3339 in UTC. */
   readonly now: string
   /** Whom it is carried out for: what is made is theirs. */

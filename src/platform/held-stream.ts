@@ -1,3 +1,4 @@
+import type { NewEvent } from '../../schema/define.ts'
 import type { Codec } from './codec.ts'
 import type { Command, Context, Decider } from './decider.ts'
 import { type EventStore, WrongExpectedRevision } from './event-store.ts'
@@ -14,10 +15,10 @@ export type HeldStream<State> = {
   readonly revision: number
   /**
    * Decides on the state that is held, and appends at its revision.
-   * @returns how many events were made
+   * @returns the events that were made
    * @throws Refused; WrongExpectedRevision where somebody else carries the stream on: it is to be held no longer, nor after any other error
    */
-  execute(command: Command<State>, body: unknown, request: Request): Promise<number>
+  execute(command: Command<State>, body: unknown, request: Request): Promise<readonly NewEvent[]>
 }
 
 export type HoldNeeds = { readonly store: EventStore; readonly codec: Codec; readonly runner: Pick<Runner, 'load'> }
@@ -47,16 +48,17 @@ export async function holdStream<State>(
     },
     async execute(command, body, request) {
       const newId = (index: number) => uuidv5(String(index), request.commandId)
-      const context: Context = { id, params: { id }, commandId: request.commandId, viewer: everybody, now: now().toISOString(), newId }
+      const { commandId, actor, viewer = everybody } = request
+      const context: Context = { id, params: { id }, commandId, actor, viewer, now: now().toISOString(), newId }
       const decided = command.decide(body as never, state, context)
-      if (decided.length === 0) return 0
+      if (decided.length === 0) return decided
       const last = revision < 0 ? null : await store.readLast(stream)
       const head = headOf(last ? await codec.decode([last]) : [])
       if (head.revision !== revision) throw new WrongExpectedRevision(stream, revision)
       await store.append(stream, revision, await codec.encode(decided, stream, head, causeOf(context, request), request.key))
       state = decided.reduce((before, event) => decider.evolve(before, event), state)
       revision += decided.length
-      return decided.length
+      return decided
     },
   }
 }

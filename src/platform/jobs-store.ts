@@ -128,6 +128,20 @@ export async function isAwaited(db: Database, queue: string, id: string): Promis
   return row!.awaited
 }
 
+/** Whether a job of this key is being worked on. */
+export async function isWorkedOn(db: Database, queue: string, key: string): Promise<boolean> {
+  return (await jobsOf(db, queue, key, ['active'])).length > 0
+}
+
+/** Whether a job of this key waits that nobody has begun, so that it will see all that there is by now. */
+export async function isWaiting(db: Database, queue: string, key: string): Promise<boolean> {
+  return (await jobsOf(db, queue, key, ['created', 'retry'])).length > 0
+}
+
+const jobsOf = (db: Database, queue: string, key: string, states: readonly string[]) =>
+  db.rows(sql.unsafe`
+    select from pgboss.job where name = ${queue} and singleton_key = ${key} and state::text = any(${sql.array([...states], 'text')}) limit 1`)
+
 /** Which of these keys no job of the queue is about: none waits, runs, or failed. */
 export async function keysAtRest(db: Database, queue: string, keys: readonly string[]): Promise<string[]> {
   const rows = await db.rows<{ key: string }>(sql.unsafe`

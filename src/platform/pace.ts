@@ -19,10 +19,17 @@ export type Pacing = {
 /** What is never asked for, so that two clocks that differ a little, and what a new pace gives at once, do not make too much of it. */
 const SPARED = 0.01
 /** What may be asked for at once, after a time in which less was. */
-const BURST = 0.08
+const BURST = 0.15
 /** What a new pace gives at once, for the question whether there is anything to do. */
 const AT_ONCE = 0.003
 const SLOWEST = 1 / 16
+
+export type Pace = {
+  /** Resolves when so many units may be used, in the order in which it is asked. @throws the signal's reason */
+  take(units: number, signal?: AbortSignal): Promise<Turn>
+  /** Nobody has used any in the window before: there is nothing to make up for. */
+  rested(): void
+}
 
 /**
  * Gives turns so that no more units than the limit's are used in any window of the one who counts them, who does so at some moment between a turn and
@@ -31,7 +38,7 @@ const SLOWEST = 1 / 16
  *
  * After a refusal turns come half as often, and double again with every window without one.
  */
-export function createPace({ units: limit, windowMs }: Limit, { now = () => performance.now(), sleep = pause }: Pacing = {}) {
+export function createPace({ units: limit, windowMs }: Limit, { now = () => performance.now(), sleep = pause }: Pacing = {}): Pace {
   const usable = limit * (1 - SPARED)
   const burst = usable * BURST
   const perMs = usable / windowMs
@@ -91,18 +98,22 @@ export function createPace({ units: limit, windowMs }: Limit, { now = () => perf
     }
   }
 
-  /** Resolves when so many units may be used, in the order in which it is asked. @throws the signal's reason */
-  return async (units: number, signal?: AbortSignal): Promise<Turn> => {
-    const turn = before.then(async () => {
-      for (let ms = waitMs(units); ms > 0; ms = waitMs(units)) {
+  return {
+    take(units, signal) {
+      const turn = before.then(async () => {
+        for (let ms = waitMs(units); ms > 0; ms = waitMs(units)) {
+          signal?.throwIfAborted()
+          await sleep(ms, signal).catch(() => {})
+        }
         signal?.throwIfAborted()
-        await sleep(ms, signal).catch(() => {})
-      }
-      signal?.throwIfAborted()
-      return take(units)
-    })
-    before = turn.catch(() => {})
-    return turn
+        return take(units)
+      })
+      before = turn.catch(() => {})
+      return turn
+    },
+    rested() {
+      level = Math.max(level, burst)
+    },
   }
 }
 

@@ -85,8 +85,8 @@ export type QueryEndpoint<P extends TObject = TObject, Q extends TObject = TObje
   readonly params: P
   readonly querystring: Q
   readonly response: R
-  /** Null means: there is no such thing (404), or the viewer does not see it. */
-  run(db: Database, input: { params: Static<P>; query: Static<Q>; viewer: Viewer }): Promise<Static<R> | null>
+  /** Null means: there is no such thing (404), or the viewer does not see it. @param input.actor who asks, as it stands in events; nobody, unless given */
+  run(db: Database, input: { params: Static<P>; query: Static<Q>; viewer: Viewer; actor?: string }): Promise<Static<R> | null>
 }
 
 /** Declares a query; only fixes its types. */

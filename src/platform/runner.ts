@@ -138,7 +138,7 @@ export function createRunner(
     async execute(command, body, params, request) {
       const { viewer = everybody } = request
       const newId = (index: number) => uuidv5(String(index), request.commandId)
-      const known = { params, viewer, commandId: request.commandId, now: now().toISOString(), newId }
+      const known = { params, actor: request.actor, viewer, commandId: request.commandId, now: now().toISOString(), newId }
       const id = params['id'] ?? command.idOf?.(body as never, known) ?? newId(0)
       // A made-up id of a fresh command names a stream that cannot be there yet.
       let assumeNew = request.assumeNew === true || (request.fresh === true && id === newId(0))

@@ -1,7 +1,7 @@
 /** A piece of work among many. */
-export type Piece<Outcome> = { readonly sizeBytes: number; work(): Promise<Outcome> }
+export type Piece = { readonly sizeBytes: number; work(): Promise<unknown> }
 
-export type Done<P, Outcome> = { readonly piece: P; readonly outcome: Outcome }
+export type Done<P extends Piece> = { readonly piece: P; readonly outcome: Awaited<ReturnType<P['work']>> }
 
 type Bounds = {
   /** How many are worked on at a time. */
@@ -20,15 +20,15 @@ const RECORD_EVERY_MS = 2_000
  * Works on several pieces at a time, in bounded memory, and hands over what became of them, in their order and without gaps. On a signal it takes no
  * more of them. When one throws, what was done before it is handed over all the same.
  */
-export async function inWindows<P extends Piece<Outcome>, Outcome>(
+export async function inWindows<P extends Piece>(
   pieces: AsyncIterable<P> | Iterable<P>,
   { atOnce, bytesAtOnce }: Bounds,
   signal: AbortSignal,
-  record: (settled: readonly Done<P, Outcome>[]) => Promise<void>,
+  record: (settled: readonly Done<P>[]) => Promise<void>,
 ): Promise<void> {
-  const pending: { piece: P; outcome: Promise<Outcome> }[] = []
+  const pending: { piece: P; outcome: Promise<unknown> }[] = []
   let bytes = 0
-  let settled: Done<P, Outcome>[] = []
+  let settled: Done<P>[] = []
   let settledBytes = 0
   let recordedAt = performance.now()
 
@@ -40,7 +40,7 @@ export async function inWindows<P extends Piece<Outcome>, Outcome>(
   }
   const settleOne = async () => {
     const { piece, outcome } = pending.shift()!
-    const known = await outcome
+    const known = (await outcome) as Done<P>['outcome']
     bytes -= piece.sizeBytes
     settled.push({ piece, outcome: known })
     settledBytes += Buffer.byteLength(JSON.stringify(known))

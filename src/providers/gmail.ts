@@ -1,6 +1,8 @@
 import { gmail as createGmail, type gmail_v1 } from '@googleapis/gmail'
 import { CodeChallengeMethod, OAuth2Client } from 'google-auth-library'
 import { changesPlace, toAliases, toChanges, toExpiration, toLabels, toMessage, toPage, toProfile, whole } from './gmail-answers.ts'
+import { type GmailPrices, gmailPrices } from './gmail-prices.ts'
+import { GMAIL_SCOPE } from './gmail-scope.ts'
 import { asContract, GoogleFault } from './google-faults.ts'
 import { asking, type Patience, transporterOf, patience as usual } from './google-requests.ts'
 import {
@@ -13,21 +15,6 @@ import {
   PageExpired,
 } from './mailbox.ts'
 
-/** All that SmartCRM asks for: to read, and to change nothing. */
-export const GMAIL_SCOPE = 'https://www.googleapis.com/auth/gmail.readonly'
-
-/** In quota units, as they are since May 2026: https://developers.google.com/workspace/gmail/api/reference/quota */
-export const gmailPrices = {
-  getProfile: 1,
-  'messages.list': 5,
-  'messages.get': 20,
-  'history.list': 2,
-  'labels.list': 1,
-  'settings.sendAs.list': 1,
-  watch: 100,
-  stop: 50,
-}
-export type GmailPrices = typeof gmailPrices
 type Method = keyof GmailPrices
 
 /** Where Google is, and who we are there. Addresses are without a slash at their end. */

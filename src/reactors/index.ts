@@ -1,7 +1,15 @@
 import type { Reactor } from '../platform/reactor.ts'
 import { accessOnChanged } from './access-on-changed.ts'
+import { disconnectMailboxOnDisconnected } from './disconnect-mailbox-on-disconnected.ts'
 import { enrichContactOnRequested } from './enrich-contact-on-requested.ts'
 import { importOnStarted } from './import-on-started.ts'
+import { syncOnMailboxChange } from './sync-on-mailbox-change.ts'
 
 /** Every reactor there is. A test keeps this list complete. */
-export const reactors: readonly Reactor[] = [importOnStarted, accessOnChanged, enrichContactOnRequested]
+export const reactors: readonly Reactor[] = [
+  importOnStarted,
+  syncOnMailboxChange,
+  disconnectMailboxOnDisconnected,
+  accessOnChanged,
+  enrichContactOnRequested,
+]

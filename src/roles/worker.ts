@@ -3,6 +3,7 @@ import { startSweeping } from '../blob-care.ts'
 import type { Config } from '../config.ts'
 import { dispatch } from '../contacts/upsert.ts'
 import { startEnrichingOnCreation } from '../enrichment/on-creation.ts'
+import { startSchedule } from '../mailboxes/schedule.ts'
 import { startHeartbeat } from '../platform/heartbeat.ts'
 import { startWorker } from '../platform/jobs-worker.ts'
 import { holdLease } from '../platform/lease.ts'
@@ -40,6 +41,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     })
     const sweeping = startSweeping(services, log)
     const enriching = startEnrichingOnCreation(services, log)
+    const schedule = startSchedule(services, log)
     const lease =
       reactors.length > 0
         ? holdLease({ pool, log, owner: randomUUID(), when: areBorn(reactors), checkpoint: REACTORS }, reacting.lead)
@@ -49,7 +51,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
       async close() {
         heartbeat.close()
         keeping.close()
-        await Promise.all([worker.close(graceMs()), lease?.close(), sweeping.close(), enriching.close()])
+        await Promise.all([worker.close(graceMs()), lease?.close(), sweeping.close(), enriching.close(), schedule.close()])
         await services.close()
       },
     }

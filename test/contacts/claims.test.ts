@@ -43,6 +43,7 @@ const causeOf = ({ actor, commandId, request }: Request, at: string): Cause => (
 const contextOf = (id: string, { commandId }: Request): Context => ({
   id,
   params: {},
+  actor: 'key:test',
   viewer: everybody,
   commandId,
   now: new Date().toISOString(),

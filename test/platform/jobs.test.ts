@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import t from 'tap'
 import { sql } from '../../src/platform/database.ts'
-import { defineJob, Failed, FailedForGood, type JobRun } from '../../src/platform/jobs.ts'
+import { defineJob, Failed, FailedForGood, GivesWay, type JobRun } from '../../src/platform/jobs.ts'
 import { failureOf } from '../../src/platform/jobs-failure.ts'
-import { sweep } from '../../src/platform/jobs-store.ts'
+import { keysAtRest, sweep } from '../../src/platform/jobs-store.ts'
 import { Invalid, Refused, Unavailable } from '../../src/platform/refusal.ts'
 import { type AnyType, newJob, testJobs } from '../support/jobs.ts'
 import { until } from '../support/projections.ts'
@@ -352,4 +352,45 @@ t.test('connections to Postgres that break at any moment leave no job undone', a
   }
   for (const { id } of some) await until(async () => (await find(id).catch(() => null))?.state === 'done')
   t.equal(done.size, 300)
+})
+
+t.test('a job that gives way goes on behind all that wait, as often as it likes, and it costs no attempt', async (t) => {
+  const ran: string[] = []
+  const awaited: boolean[] = []
+  const { enqueue, work, find, reaches } = await testJobs(t, [
+    job(
+      async ({ name }, { isAwaited, attempt }) => {
+        ran.push(name)
+        awaited.push(await isAwaited())
+        if (name === 'long' && ran.filter((one) => one === 'long').length < 4) throw new GivesWay()
+        return { attempt }
+      },
+      { concurrency: 1, retries: 1 },
+    ),
+  ])
+  const jobs = ['long', 'of its key', 'of another'].map((name) => newJob('work', name === 'of another' ? 'b' : 'a', { name }))
+  await enqueue(...jobs)
+  await work()
+  await reaches(jobs[0]!.id, 'done')
+  t.strictSame(ran, ['long', 'of its key', 'of another', 'long', 'long', 'long'])
+  t.strictSame(awaited, [true, true, true, false, false, false])
+  t.match(await find(jobs[0]!.id), { state: 'done', error: null })
+})
+
+t.test('a job that has nothing to tell is not kept', async (t) => {
+  const { enqueue, work, find, reaches, pool } = await testJobs(t, [
+    job(async ({ quiet }, { leaveNoTrace, progress }) => {
+      progress(1, 2)
+      if (quiet) leaveNoTrace()
+      return undefined
+    }),
+  ])
+  const [quiet, told] = [newJob('work', 'k', { quiet: true }), newJob('work', 'k', { quiet: false })]
+  await enqueue(quiet, told)
+  await work()
+  await reaches(told.id, 'done')
+  t.equal(await find(quiet.id), null)
+  t.strictSame(await keysAtRest(pool, 'work', ['k', 'other']), ['k', 'other'])
+  await enqueue(newJob('work', 'waits', {}, undefined))
+  await until(async () => (await keysAtRest(pool, 'work', ['waits'])).length === 1)
 })

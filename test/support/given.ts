@@ -20,6 +20,7 @@ export const contextWith = (params: Readonly<Record<string, string>> = {}, serie
   params,
   viewer: everybody,
   commandId: id(999),
+  actor: 'key:test',
   now: '2026-03-01T09:30:00.000Z',
   newId: (index) => id(series * 1_000 + index),
 })

@@ -17,6 +17,12 @@ const COMMANDS = '0d0f9a6e-6a2b-4d0e-9a53-5c1a7c0a6f10'
 /** How the subject of a category is shown after a command: what its events add up to. */
 export type View = { readonly schema: object; render(events: Outcome['events'], id: string): object; location(id: string): string }
 
+/** What a command would come to, asked before it is carried out (`?dryRun=true`): nothing is changed, and no trace is left. */
+export type Preview = {
+  readonly schema: object
+  run(body: unknown, params: Readonly<Record<string, string>>): Promise<object>
+}
+
 /** Carries a command out: the runner, or what a feature puts before it. */
 export type Execute = (command: Command, body: unknown, params: Readonly<Record<string, string>>, request: Request) => Promise<Outcome>
 
@@ -91,8 +97,24 @@ export const sendPosition = (reply: FastifyReply, position: Position | null) => 
   if (position) reply.header('smartcrm-position', formatPosition(position))
 }
 
-/** Makes a command an endpoint. */
-export function commandRoute(app: FastifyInstance, command: Command, view: View, execute: Execute, secret: Buffer): void {
+const dryRun = Type.Object(
+  {
+    dryRun: Type.Optional(
+      Type.Unsafe<'true' | 'false'>({ type: 'string', enum: ['true', 'false'], description: '`true`: only tells what it would come to.' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+/** Makes a command an endpoint. @param preview where it can be asked beforehand what it would come to */
+export function commandRoute(
+  app: FastifyInstance,
+  command: Command,
+  view: View,
+  execute: Execute,
+  secret: Buffer,
+  preview?: Preview,
+): void {
   const { operationId, method, path, summary, success } = command
   const hasBody = Object.keys(command.body.properties).length > 0
   app.route({
@@ -106,10 +128,11 @@ export function commandRoute(app: FastifyInstance, command: Command, view: View,
       tags: [path.split('/')[1]!],
       ...(method === 'PATCH' && { consumes: ['application/json', 'application/merge-patch+json'] }),
       params: pathSchema(path),
+      ...(preview && { querystring: dryRun }),
       ...(hasBody && { body: command.body }),
       ...commandSchema(
         method === 'PUT'
-          ? { 200: view.schema, 201: view.schema }
+          ? { 200: preview ? { anyOf: [view.schema, preview.schema] } : view.schema, 201: view.schema }
           : { [success]: view.schema, ...(success === 201 && { 200: view.schema }) },
       ),
     },
@@ -125,6 +148,10 @@ export function commandRoute(app: FastifyInstance, command: Command, view: View,
         ...(hasBody ? (command.faults?.(body) ?? []) : emptyBody(body)),
       ]
       if (faults.length > 0) throw new Invalid(faults)
+      if (preview && (request.query as { dryRun?: string }).dryRun === 'true') {
+        reply.header('cache-control', 'no-store')
+        return reply.send(await preview.run(body, request.params as Record<string, string>))
+      }
       const outcome = await execute(command, body ?? {}, request.params as Record<string, string>, requestOf(request, secret))
       const answer = JSON.stringify(view.render(outcome.events, outcome.id))
       sendPosition(reply, outcome.position)

@@ -65,8 +65,10 @@ export function queryRoute(app: FastifyInstance, endpoint: QueryEndpoint, db: Da
         params: request.params as never,
         query: request.query as never,
         viewer: request.caller.viewer,
+        actor: request.caller.actor,
       })
-      if (found === null) throw new Refused(`${path.split('/')[1]!.replace(/s$/, '')}-not-found`, 'There is nothing with this id.', 404)
+      if (found === null)
+        throw new Refused(`${path.split('/')[1]!.replace(/(x)es$|s$/, '$1')}-not-found`, 'There is nothing with this id.', 404)
       if (seen) reply.header('smartcrm-position', formatPosition(seen))
       return sendCacheable(request, reply, found)
     },

@@ -41,13 +41,13 @@ export type Cluster = {
   close(): Promise<void>
 }
 
-type Options = { folder: string; apis?: number; projectors?: number; workers?: number }
+type Options = { folder: string; apis?: number; projectors?: number; workers?: number; env?: NodeJS.ProcessEnv }
 
 /**
  * The service as it is run in production, each role a process of its own that is started again when it ends, with proxies before all that listens.
  * What they say is in `logs` in the folder, a file a process.
  */
-export async function startCluster({ folder, apis = 2, projectors = 3, workers = 2 }: Options): Promise<Cluster> {
+export async function startCluster({ folder, apis = 2, projectors = 3, workers = 2, env: settings = {} }: Options): Promise<Cluster> {
   const data = join(folder, 'data')
   const logs = join(folder, 'logs')
   await mkdir(logs, { recursive: true })
@@ -71,6 +71,7 @@ export async function startCluster({ folder, apis = 2, projectors = 3, workers =
     LOG_LEVEL: 'info',
     // Then it ends when this process does.
     npm_lifecycle_event: 'soak',
+    ...settings,
   }
 
   /** @returns the address that the first of them says it has */

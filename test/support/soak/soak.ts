@@ -158,7 +158,7 @@ export async function soak(settings: Settings): Promise<Report> {
 }
 
 /** A database beside the service's own, with the private tables in it. */
-async function emptyDatabase(url: string) {
+export async function emptyDatabase(url: string) {
   const own = openPool(url, log, 1)
   await own.rows(sql.unsafe`create database scratch`)
   await own.close()

@@ -1,0 +1,19 @@
+/**
+ * One setting. `parse` takes the text and gives the value, or throws what the text has to be ("has to be …"); it never repeats
+ * the text, which may be a secret.
+ */
+export type Setting<Value> = { name: string; default?: string; description: string; parse: (text: string) => Value }
+
+export const setting = <Value>(setting: Setting<Value>) => setting
+
+export const matching = (pattern: RegExp, expected: string) => (text: string) => {
+  if (pattern.test(text)) return text
+  throw new Error(`has to be ${expected}`)
+}
+
+/** An address, without slashes at its end. */
+export const httpUrl = (text: string) => {
+  const url = URL.parse(text)
+  if (url && ['http:', 'https:'].includes(url.protocol)) return text.replace(/\/+$/, '')
+  throw new Error('has to be an address that starts with http:// or https://')
+}

@@ -110,7 +110,7 @@ export async function importRoutes(app: FastifyInstance, services: Services): Pr
       operationId: 'getImportResultRaw',
       summary: 'A mail that could not be read, as it came',
       tags: ['imports'],
-      params: Type.Object({ id: Id, index: Type.Integer({ minimum: 0 }) }),
+      params: Type.Object({ id: Id, index: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }) }),
       response: {
         200: { description: 'The bytes.', content: { 'message/rfc822': { schema: { type: 'string', format: 'binary' } } } },
         default: problemResponse,

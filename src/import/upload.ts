@@ -77,11 +77,13 @@ export async function receive(
   let upload: BlobReference | undefined
   let fileName: string | undefined
   for await (const part of partsOf(request)) {
+    // Whatever its type says: a part need not have one.
+    const partName: string = part.fieldname ?? ''
     if (part.type === 'file') {
-      const isFile = part.fieldname === 'file' && !upload
+      const isFile = partName === 'file' && !upload
       if (!isFile) {
         faults.push({
-          path: `/${part.fieldname}`,
+          path: `/${partName}`,
           message: upload ? 'there can be one file only' : 'is not a known field for a file: it is called `file`',
         })
         part.file.resume()
@@ -91,7 +93,7 @@ export async function receive(
       upload = await put(whole(part.file))
       continue
     }
-    const name = part.fieldname.replace(/\[\]$/, '')
+    const name = partName.replace(/\[\]$/, '')
     const text = String(part.value).trim()
     if (part.valueTruncated) faults.push({ path: `/${name}`, message: `must have ${FIELD_BYTES} bytes at most` })
     else if (name === 'me') {

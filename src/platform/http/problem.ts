@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Problem } from '../../../schema/problem.ts'
@@ -49,6 +49,12 @@ const refusals: Readonly<Record<number, readonly [code: string, detail: string]>
   414: ['address-too-long', 'A part of the address is too long.'],
   415: ['unsupported-media-type', 'Send the body as application/json, or a patch as application/merge-patch+json.'],
   431: ['header-too-large', 'Address and headers together are too large: 16 KiB at most.'],
+}
+
+/** Answers who expects something else than to be told to go on (RFC 9110 §10.1.1), which Node asks about before any route. */
+export function handleExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  const body = JSON.stringify(problem(417, 'expectation-failed', 'Expect can be 100-continue, and nothing else.'))
+  response.writeHead(417, { 'content-type': 'application/problem+json; charset=utf-8', connection: 'close' }).end(body)
 }
 
 /** Answers what Node could not read as a request. */

@@ -10,7 +10,7 @@ import { parseJson } from './json.ts'
 import { countRequest, type LimitsByRole } from './limits.ts'
 import { type Overload, shedLoad } from './overload.ts'
 import { askForPermissions, checkPermission, nothingHere } from './permissions.ts'
-import { handleClientError, handleError } from './problem.ts'
+import { handleClientError, handleError, handleExpectation } from './problem.ts'
 import { traceRequests } from './tracing.ts'
 import { compileValidator } from './validation.ts'
 
@@ -72,6 +72,7 @@ export function createServer({ keys, access, log, limits, atOnce, tls }: ServerO
     },
     clientErrorHandler: handleClientError,
   }) as unknown as FastifyInstance
+  app.server.on('checkExpectation', handleExpectation)
   app.setValidatorCompiler(compileValidator)
   // Answers are what our own code makes of our own tables: they are checked by tests, not filtered at run time.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data))

@@ -1,20 +1,18 @@
-import { cachedPages, historyOf } from '../../projections/enrichment-reads.ts'
+import { historyOf } from '../../projections/enrichment-reads.ts'
 import type { EnrichedValue } from '../../schema/enrichment.ts'
-import type { FetchedPage } from '../../schema/enrichment-events.ts'
-import { contact } from '../contacts/contact.ts'
 import { mayBeEnriched, recordEnriched } from '../contacts/enriched.ts'
-import type { JobRun } from '../platform/jobs.ts'
-import { Refused } from '../platform/refusal.ts'
-import { fold } from '../platform/runner.ts'
+import { Failed, JobAborted, type JobRun } from '../platform/jobs.ts'
+import { Refused, Unavailable } from '../platform/refusal.ts'
 import { uuidv5 } from '../platform/uuid.ts'
 import { mostOf } from '../providers/openai-prices.ts'
 import type { Services } from '../services.ts'
-import { answered, completeEnrichment, failEnrichment, pagesRead } from './enrichment.ts'
+import { answered, completeEnrichment, failEnrichment } from './enrichment.ts'
 import { type EnrichmentRun, openRun } from './enrichment-run.ts'
-import { EnrichmentEnds } from './ledger.ts'
-import { addressesToRead, choose, contentHash, type Material, type Person } from './material.ts'
+import { EnrichmentEnds, settle } from './ledger.ts'
+import { choose, contentHash, type Material, noDiscretion } from './material.ts'
 import { paidCall } from './paid-call.ts'
 import { AnswerSchema, INSTRUCTIONS, messageOf, PROMPT_VERSION, readAnswer, UnfitAnswer } from './prompt.ts'
+import { contactOf, personOf, readPages } from './read-pages.ts'
 
 type Ended = { state: 'enriched' | 'failed'; values: number; code?: string }
 
@@ -27,12 +25,46 @@ export async function runEnrichment(enrichmentId: string, job: JobRun<Services>)
   try {
     if (run.state().status === 'running') await carryOut(run, job)
   } catch (error) {
-    const end = endOf(error)
-    if (!end) throw error
-    await run.step('fail', failEnrichment, { code: end.code, message: end.message, costMicroUsd: end.costMicroUsd })
+    await endWith(run, job, error)
   }
   const { status, values, failure } = run.state()
   return { state: status === 'enriched' ? 'enriched' : 'failed', values: values?.length ?? 0, ...(failure && { code: failure.code }) }
+}
+
+/** After so many attempts a fault of our own ends an enrichment, too: it must not come back for ever. */
+const OWN_FAULTS = 20
+
+/** Records an end, where the error is one. @throws the error, where trying again helps */
+async function endWith(run: EnrichmentRun, { signal, attempt }: JobRun<Services>, error: unknown): Promise<void> {
+  const end = endOf(error) ?? (isCancelled(signal) ? await cancelled(run) : null)
+  if (end) return run.step('fail', failEnrichment, { code: end.code, message: end.message, costMicroUsd: end.costMicroUsd })
+  // Another worker brought it to its end.
+  if (error instanceof Refused && (await run.reload()).status !== 'running') return
+  const isForAWhile =
+    signal.aborted ||
+    error instanceof Failed ||
+    error instanceof Unavailable ||
+    (error instanceof Refused && error.retryAfterSeconds !== undefined)
+  if (isForAWhile || attempt < OWN_FAULTS)
+    throw error instanceof Refused && error.retryAfterSeconds === undefined ? new Failed(error.code, error.message) : error
+  run.log.error({ err: error }, 'an enrichment failed by a fault of our own')
+  const { call } = run.state()
+  const costMicroUsd = call?.estimatedMicroUsd ?? 0
+  await run.step('fail', failEnrichment, {
+    code: 'internal-error',
+    message: 'Something went wrong that should not have. It was logged.',
+    costMicroUsd,
+  })
+}
+
+const isCancelled = ({ aborted, reason }: AbortSignal) => aborted && reason instanceof JobAborted && reason.reason === 'cancelled'
+
+/** Somebody cancelled the job: a call that is open counts as paid. */
+async function cancelled(run: EnrichmentRun): Promise<EnrichmentEnds> {
+  const { call } = run.state()
+  const costMicroUsd = call?.estimatedMicroUsd ?? 0
+  if (call) await settle(run, { callId: call.callId, vendor: call.vendor, microUsd: costMicroUsd }, 'unknown', costMicroUsd, 'same')
+  return new EnrichmentEnds('cancelled', 'Somebody cancelled it.', costMicroUsd)
 }
 
 /** Errors after which trying again is no use. */
@@ -57,83 +89,6 @@ async function carryOut(run: EnrichmentRun, job: JobRun<Services>): Promise<void
   await execute('enriched', recordEnriched, { enrichmentId: run.enrichmentId, values }, { id: contactId })
   await run.step('complete', completeEnrichment, {})
   progress(3, 3)
-}
-
-/** @throws Refused when it was erased */
-async function contactOf({ runner }: Services, contactId: string) {
-  const events = await runner.load(`contact-${contactId}`)
-  if (events.some(({ erased }) => erased)) throw new Refused('erased', 'The contact was erased.', 410)
-  return fold(contact, events)
-}
-
-async function personOf(services: Services, contactId: string): Promise<Person> {
-  const state = await contactOf(services, contactId)
-  if (state.status === 'unknown') throw new Refused('contact-not-found', 'There is no such contact.', 404)
-  return state
-}
-
-async function readPages(run: EnrichmentRun, services: Services): Promise<void> {
-  const { enrichmentId, config } = run
-  const person = await personOf(services, run.state().contactId)
-  const enricher = await services.enrichers.pages()
-  const wanted = enricher ? addressesToRead(person) : []
-  const since = new Date(run.now().getTime() - config.enrichmentCacheDays * 86_400_000).toISOString()
-  const cached = run.state().refresh || config.enrichmentCacheDays === 0 ? new Map() : await cachedPages(services.pool, wanted, since)
-  const { call } = run.state()
-  const old = wanted.filter((address) => !call?.addresses.includes(address)).flatMap((address): FetchedPage[] => cached.get(address) ?? [])
-  const addresses = call ? [...call.addresses] : wanted.filter((address) => !cached.has(address))
-  const readAt = () => run.now().toISOString()
-  if (!enricher || addresses.length === 0) {
-    await run.step('pages', pagesRead, { costMicroUsd: 0, asked: [], readAt: readAt(), pages: old })
-    return
-  }
-  const request = { addresses, name: person.name, company: person.company }
-  const callId = uuidv5('pages', enrichmentId)
-  const sent = [
-    'addresses',
-    ...(/\{\{name\}\}/.test(config.apifyInput) ? ['name'] : []),
-    ...(/\{\{company\}\}/.test(config.apifyInput) ? ['company'] : []),
-  ]
-  try {
-    const { looked, costMicroUsd } = await paidCall(run, {
-      enricher,
-      callId,
-      microUsd: Math.round(config.apifyRunBudget * 1e6),
-      request,
-      intent: { contentSha256: contentHash(request), sent, addresses, sources: [] },
-      workSeconds: config.apifyRunSeconds,
-    })
-    if (looked.state === 'failed') throw new EnrichmentEnds(looked.code, looked.message, costMicroUsd)
-    const at = readAt()
-    const fetched = looked.result.map(
-      ({ url, title, text }): FetchedPage => ({
-        url,
-        ...(title !== undefined && { title }),
-        text,
-        fetchedAt: at,
-        asked: askedOf(url, addresses),
-      }),
-    )
-    await run.step('pages', pagesRead, { callId, costMicroUsd, asked: addresses, readAt: at, pages: [...old, ...fetched] })
-  } catch (error) {
-    // Without the pages there may still be the mails.
-    if (!(error instanceof EnrichmentEnds) || error.code === 'budget-reached') throw error
-    const open = run.state().call?.callId
-    await run.step('pages', pagesRead, {
-      ...(open && { callId: open }),
-      costMicroUsd: error.costMicroUsd,
-      asked: [],
-      readAt: readAt(),
-      pages: old,
-      fault: error.code,
-    })
-  }
-}
-
-/** Which of the addresses led to a page: the one on its host, else the first. */
-const askedOf = (url: string, addresses: readonly string[]): string => {
-  const host = (address: string) => URL.parse(address)?.hostname.replace(/^www\./, '')
-  return addresses.find((address) => host(address) === host(url)) ?? addresses[0]!
 }
 
 async function askModel(run: EnrichmentRun, services: Services): Promise<void> {
@@ -183,7 +138,8 @@ function nothingToRead(run: EnrichmentRun): EnrichmentEnds {
 async function materialOf(run: EnrichmentRun, services: Services): Promise<Material> {
   const { contactId, pages } = run.state()
   const person = await personOf(services, contactId)
-  return choose(person, pages ?? [], await historyOf(services.pool, contactId))
+  // Mailboxes with rules of visibility, and suppressed people, say here what they keep back.
+  return choose(person, pages ?? [], await historyOf(services.pool, contactId), noDiscretion)
 }
 
 /** The texts that the model was given, as the intent names them; a mail that is gone meanwhile has none. */

@@ -93,6 +93,15 @@ t.test('pages that were read lately are not paid for again, unless somebody want
   t.equal(runs(), before + 1)
 })
 
+t.test('colleagues who are enriched at once share one reading of their site', async (t) => {
+  const them: string[] = []
+  for (const name of ['Team1', 'Team2', 'Team3'])
+    them.push(await contact(withPage(name, 'Team Works has Team1, Team2 and Team3. Based in Bergen.', 'team')))
+  const before = apify.inputs().length
+  await Promise.all(them.map((id) => enrich(id)))
+  t.equal(apify.inputs().length, before + 1)
+})
+
 t.test('what people say holds: a value is set, accepted, rejected, locked, and an enrichment undone', async (t) => {
   const shown = async () => (await get(`/v1/contacts/${adaId}`)).enriched as Record<string, ShownValue & ShownValue[]>
   const put = async (path: string, body?: object, method = 'PUT') => {
@@ -314,6 +323,27 @@ t.test('a site that does not answer, or a run that never ends, leaves the mails;
   t.match(await enrich(failed), { state: 'failed', code: 'run-failed' })
 })
 
+t.test('a job that somebody cancels ends its enrichment; what was begun counts as paid', async (t) => {
+  apify.settings.runFaults.push('run-never-ends')
+  const id = await contact(withPage('Cancelled', 'Never seen.'))
+  const { body } = await api.ask('POST', `/v1/contacts/${id}/enrich`, {})
+  await shows(
+    () => enrichmentOf(id),
+    ({ requests }) => requests?.[0]?.state === 'running',
+  )
+  await shows(
+    async () => (await get('/v1/enrichment')).vendors[0].running,
+    (running) => running === 1,
+  )
+  t.equal((await api.ask('POST', `/v1/jobs/${body.jobId}/cancel`)).status, 200)
+  const done = await ended(enrichmentOf, id, body.id)
+  t.match(done, { state: 'failed', code: 'cancelled', usd: 0.05 })
+  await shows(
+    async () => (await get('/v1/enrichment')).vendors[0].running,
+    (running) => running === 0,
+  )
+})
+
 t.test('whoever is not to be enriched is not told of to anybody', async (t) => {
   const id = await contact(withPage('Private', 'Private Example is our Sales Director at Private Works.'))
   await api.ask('PUT', `/v1/contacts/${id}/enrichable`, { enrichable: false })
@@ -390,4 +420,16 @@ t.test('by policy those who are created from now on are enriched, never by a fre
   t.equal((await asked(made)).requests.length, 1)
   t.strictSame((await asked(free)).requests, [])
   await api.ask('PUT', '/v1/enrichment/on-creation', { onCreation: false })
+})
+
+t.test('a budget that is used up stops every call, and says so', async (t) => {
+  const other = await enrichingApi(t, { env: { ENRICHMENT_DAILY_CALLS: '1' } })
+  const id = await other.contact(ada)
+  const done = await other.enrich(id)
+  t.match(done, { state: 'failed', code: 'budget-reached', message: /the 1 paid calls of a day/ })
+  const again = await other.enrich(await other.contact(grace))
+  t.match(again, { state: 'failed', code: 'budget-reached' })
+  t.strictSame([other.apify.inputs().length, other.openai.asked().length], [1, 0], 'one call was within it')
+  const { body } = await other.api.ask('GET', '/v1/enrichment')
+  t.match(body, { state: 'budget-reached', reached: 'the 1 paid calls of a day', day: { calls: 1, limitCalls: 1 } })
 })

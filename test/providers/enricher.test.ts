@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { freePort } from '../../src/platform/ports.ts'
 import { createApify, inputOf } from '../../src/providers/apify.ts'
@@ -6,6 +7,7 @@ import { type Enricher, NotTaken, OutcomeUnknown, retryAfterOf, VendorAway, Vend
 import { createOpenAi } from '../../src/providers/openai.ts'
 import { startApify } from '../support/apify/apify.ts'
 import { startOpenAi } from '../support/openai/openai.ts'
+import { startNode } from '../support/processes.ts'
 import { until } from '../support/projections.ts'
 import type { HttpFault } from '../support/vendors/http.ts'
 
@@ -235,4 +237,21 @@ t.test('Retry-After is read in both of its forms', async (t) => {
   t.equal(retryAfterOf('Sun, 01 Mar 2026 09:31:00 GMT', now), 60)
   t.equal(retryAfterOf('soon', now), undefined)
   t.equal(retryAfterOf(null, now), undefined)
+})
+
+t.test('the stand-ins run as a process of their own, with a door to say what goes wrong', async (t) => {
+  const { line } = startNode(t, [join(import.meta.dirname, '../support/vendors/main.ts')])
+  const { apify, openai } = JSON.parse(await line(/^\{/))
+  const reader = createApify({ ...apify, actor: 'acme/reader', inputTemplate: '{}', runSeconds: 60, maxUsd: 0.1, answerSeconds: 2 })
+  const control = async (url: string, body: object) =>
+    (await fetch(`${url}/control`, { method: 'POST', body: JSON.stringify(body) })).json() as Promise<{
+      startsByCause: Record<string, number>
+    }>
+  await control(apify.url, { faults: [{ on: 'start', fault: 'rate-limited' }] })
+  const cause = randomUUID()
+  const request = { addresses: [], name: 'Ada', company: null }
+  t.ok((await thrown(reader.start(cause, request))) instanceof NotTaken)
+  await reader.start(cause, request)
+  t.strictSame((await control(apify.url, {})).startsByCause, { [cause]: 1 })
+  t.strictSame((await control(openai.url.replace(/\/v1$/, ''), {})).startsByCause, {})
 })

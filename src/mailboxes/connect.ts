@@ -7,7 +7,7 @@ import type { Services } from '../services.ts'
 import { consentOf, mailboxIdOf } from './consent.ts'
 import { type Page, pages } from './consent-page.ts'
 import type { Google } from './google.ts'
-import { connectMailbox, recordAliases } from './mailbox.ts'
+import { connectMailbox } from './mailbox.ts'
 
 /** What the provider sends somebody back with. */
 export type Answer = { readonly state?: string | undefined; readonly code?: string | undefined; readonly error?: string | undefined }
@@ -47,15 +47,15 @@ export async function connect(services: Services, { provider, callbackUrl }: Goo
       return pages.otherAddress(address, consent.address)
     }
     await vault.tokens.put(mailboxId, refreshToken)
-    const { actor, correlationId } = consent
-    const request = (what: string) => ({
+    const { actor, correlationId, wishes } = consent
+    const request = {
       actor,
       correlationId,
-      commandId: uuidv5(`${consent.id} ${what}`, CONSENTS),
-      request: createHmac('sha256', createSecretKey(secret)).update(`${consent.id} ${what}`).digest('base64url'),
-    })
-    await services.runner.execute(connectMailbox, { provider: provider.name, address, scopes }, { id: mailboxId }, request('connect'))
-    await services.runner.execute(recordAliases, { aliases }, { id: mailboxId }, request('aliases'))
+      commandId: uuidv5(`${consent.id} connect`, CONSENTS),
+      request: createHmac('sha256', createSecretKey(secret)).update(`${consent.id} connect`).digest('base64url'),
+    }
+    const body = { provider: provider.name, address, scopes, aliases, wishes }
+    await services.runner.execute(connectMailbox, body, { id: mailboxId }, request)
     return pages.connected(address)
   } catch (error) {
     if (error instanceof ConsentNeeded) return pages.scopeMissing

@@ -8,12 +8,14 @@ import { connect } from './connect.ts'
 import { beginConsent } from './consent.ts'
 import { sendPage } from './consent-page.ts'
 import { CALLBACK } from './google.ts'
+import { Wishes } from './mailbox.ts'
 
 const Asked = Type.Object(
   {
     address: Type.Optional(
       Type.String({ maxLength: 320, description: 'Only this mailbox will do; Google suggests it.', examples: ['ada@example.com'] }),
     ),
+    ...Wishes.properties,
   },
   { additionalProperties: false },
 )
@@ -58,7 +60,7 @@ export function consentRoutes(app: FastifyInstance, services: Services): void {
       operationId: 'connectGoogleMailbox',
       summary: 'Ask for consent to read a Gmail mailbox',
       description:
-        'Whoever asks owns the mailbox. Consent for one that is connected already, or was, connects it again; its mail is not fetched twice.',
+        'Whoever asks owns the mailbox. Its mail is fetched as soon as it is connected, so say here of whom contacts are to be made, and who sees it. Consent for one that is connected already, or was, connects it again; its mail is not fetched twice, and what was decided about it stays.',
       tags,
       body: Asked,
       response: {
@@ -72,12 +74,12 @@ export function consentRoutes(app: FastifyInstance, services: Services): void {
     },
     async handler(request, reply) {
       const { provider, callbackUrl } = known()
-      const { address: given } = request.body as Static<typeof Asked>
+      const { address: given, ...wishes } = request.body as Static<typeof Asked>
       const address = given === undefined ? null : normalizeEmail(given)
       if (given !== undefined && !address)
         throw new Invalid([{ path: '/address', message: 'must be an e-mail address, like ada@example.com' }])
       const { actor } = request.caller
-      const asked = { actor, address, correlationId: request.correlationId ?? request.id }
+      const asked = { actor, address, wishes, correlationId: request.correlationId ?? request.id }
       const { state, codeChallenge, consent } = beginConsent(vault.secret('mailboxes'), asked, Date.now())
       const consentUrl = provider.consentUrl({ state, codeChallenge, redirectUri: callbackUrl, ...(address && { loginHint: address }) })
       return reply.header('cache-control', 'no-store').send({ consentUrl, goodUntil: consent.goodUntil })

@@ -1,6 +1,7 @@
 import { createHash, createHmac, createSecretKey, randomBytes, randomUUID } from 'node:crypto'
 import { seal, unseal } from '../platform/sealing.ts'
 import { toUuid } from '../platform/uuid.ts'
+import type { Wishes } from './mailbox.ts'
 
 /** For how long a person may take to consent. */
 export const CONSENT_MS = 15 * 60_000
@@ -16,6 +17,7 @@ export type Consent = {
   readonly codeVerifier: string
   /** The only address that will do, in its normal form. */
   readonly address: string | null
+  readonly wishes: Wishes
   readonly goodUntil: string
 }
 
@@ -25,7 +27,7 @@ const keyOf = (secret: Uint8Array) => createHmac('sha256', createSecretKey(secre
 /** @param now milliseconds since 1970 @returns the consent to be asked for, and its state */
 export function beginConsent(
   secret: Uint8Array,
-  asked: Pick<Consent, 'actor' | 'correlationId' | 'address'>,
+  asked: Pick<Consent, 'actor' | 'correlationId' | 'address' | 'wishes'>,
   now: number,
 ): { state: string; codeChallenge: string; consent: Consent } {
   const consent: Consent = {

@@ -72,15 +72,56 @@ function known(state: Mailbox): Known {
 
 const isSame = (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b)
 
-/** Consent was given: by a person who came back from the provider with a code that it took. */
+/** What can be said of a mailbox before there is one, with the request to connect it. */
+export const Wishes = Type.Object(
+  {
+    creationPolicy: Type.Optional(
+      Type.Object(
+        { create: MailboxCreationPolicy.properties.create, skipFreeMail: Type.Optional(MailboxCreationPolicy.properties.skipFreeMail) },
+        strict,
+      ),
+    ),
+    visibility: Type.Optional({ ...Visibility, description: 'What others than you see of its mails; `metadata` unless said.' }),
+  },
+  strict,
+)
+export type Wishes = Static<typeof Wishes>
+
+/**
+ * Consent was given: by a person who came back from the provider with a code that it took. What decides about its mails is told with it, in one append:
+ * the fetching begins at once. The wishes count for a mailbox that is new.
+ */
 export const connectMailbox = internalCommand(mailbox, 'connect', {
-  body: Type.Object({ provider: Type.Literal('google'), address: Type.String(), scopes: Type.Array(Type.String()) }, strict),
-  decide: ({ provider, address, scopes }, state, { id, actor }) => {
+  body: Type.Object(
+    {
+      provider: Type.Literal('google'),
+      address: Type.String(),
+      scopes: Type.Array(Type.String()),
+      aliases: Type.Optional(Type.Array(Type.String())),
+      wishes: Type.Optional(Wishes),
+    },
+    strict,
+  ),
+  decide: ({ provider, address, scopes, aliases, wishes = {} }, state, { id, actor }) => {
     const isThere = state.status === 'connected' && isSame(state.scopes, scopes)
-    const owner = state.status === 'unknown' ? actor : (state.owner ?? actor)
-    return isThere ? [] : [MailboxConnected({ mailboxId: id, owner, provider, address, scopes })]
+    const isNew = state.status === 'unknown'
+    const owner = isNew ? actor : (state.owner ?? actor)
+    const { visibility = firstVisibility, creationPolicy } = wishes
+    const policy = { ...noPeople, ...creationPolicy }
+    return [
+      ...(isThere ? [] : [MailboxConnected({ mailboxId: id, owner, provider, address, scopes })]),
+      ...aliasesFound(id, isNew ? [] : state.aliases, aliases),
+      ...(isNew && !isSame(policy, noPeople) ? [MailboxCreationPolicyChanged({ mailboxId: id, policy })] : []),
+      ...(isNew && visibility !== firstVisibility ? [MailboxVisibilityChanged({ mailboxId: id, visibility })] : []),
+    ]
   },
 })
+
+/** @param found undefined where nobody has looked */
+function aliasesFound(mailboxId: string, known: readonly string[], found: readonly string[] | undefined) {
+  const aliases = [...new Set(found)].sort()
+  return found === undefined || isSame(known, aliases) ? [] : [MailboxAliasesFound({ mailboxId, aliases })]
+}
 
 /** The provider takes our token no longer. */
 export const needConsent = internalCommand(mailbox, 'need-consent', {
@@ -90,10 +131,7 @@ export const needConsent = internalCommand(mailbox, 'need-consent', {
 
 export const recordAliases = internalCommand(mailbox, 'aliases', {
   body: Type.Object({ aliases: Type.Array(Type.String()) }, strict),
-  decide: ({ aliases }, state, { id }) => {
-    const sorted = [...new Set(aliases)].sort()
-    return isSame(known(state).aliases, sorted) ? [] : [MailboxAliasesFound({ mailboxId: id, aliases: sorted })]
-  },
+  decide: ({ aliases }, state, { id }) => aliasesFound(id, known(state).aliases, aliases),
 })
 
 export const recordLabels = internalCommand(mailbox, 'labels', {

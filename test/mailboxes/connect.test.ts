@@ -78,7 +78,7 @@ t.test('the page is good once, for a quarter of an hour, and only as we gave it 
   t.equal(google.seen.length, before, 'Google is not asked for any of them')
 
   const secret = vault.secret('mailboxes')
-  const about = { actor: 'key:admin', correlationId: 'c', address: null }
+  const about = { wishes: {}, actor: 'key:admin', correlationId: 'c', address: null }
   const old = beginConsent(secret, about, Date.now() - CONSENT_MS - 1)
   t.equal((await comeBack(`${api.url}/v1/mailboxes/google/callback?code=x&state=${old.state}`)).status, 400)
   const now = Date.now()
@@ -235,4 +235,14 @@ t.test('without a client at Google, connecting says what is missing', async (t) 
     (await fetch(`${bare.url}/v1/hooks/gmail`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })).status,
     401,
   )
+})
+
+t.test('what is to be of its mails is said before any is fetched', async (t) => {
+  const wishes = { creationPolicy: { create: 'everyone', skipFreeMail: true }, visibility: 'subject' }
+  const { body } = await api.ask('POST', '/v1/mailboxes/google/connect', { address: 'dot@example.net', ...wishes })
+  t.equal((await comeBack(await consent(body.consentUrl))).status, 200)
+  t.match((await settled(`/v1/mailboxes/${idOf('dot@example.net')}`)).body, wishes)
+  t.strictSame(await typesOf(idOf('dot@example.net')), ['MailboxConnected', 'MailboxCreationPolicyChanged', 'MailboxVisibilityChanged'])
+  const wrong = { creationPolicy: { create: 'some' } }
+  t.equal((await api.ask('POST', '/v1/mailboxes/google/connect', wrong)).status, 400)
 })

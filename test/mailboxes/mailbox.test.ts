@@ -46,6 +46,32 @@ t.test('connecting', async (t) => {
       .when(connectMailbox, { ...connect, scopes: ['read', 'more'] })
       .then(MailboxConnected({ mailboxId, owner: 'key:test', ...connect, scopes: ['read', 'more'] })),
   )
+  const wishes = { creationPolicy: { create: 'written-to' as const }, visibility: 'everything' as const }
+  const wished = [
+    connected,
+    MailboxAliasesFound({ mailboxId, aliases: ['a@example.com', 'b@example.com'] }),
+    MailboxCreationPolicyChanged({
+      mailboxId,
+      policy: { create: 'written-to', skipFreeMail: false, blockedAddresses: [], blockedDomains: [] },
+    }),
+    MailboxVisibilityChanged({ mailboxId, visibility: 'everything' }),
+  ]
+  const withWishes = { ...connect, aliases: ['b@example.com', 'a@example.com', 'b@example.com'], wishes }
+  rule('what decides about its first mails is told with it', () =>
+    given()
+      .when(connectMailbox, withWishes)
+      .then(...wished),
+  )
+  rule('and again changes nothing', () =>
+    given(...wished)
+      .when(connectMailbox, withWishes)
+      .thenNothing(),
+  )
+  rule('of one that is known already nothing else is decided by connecting', () =>
+    given(connected, lost)
+      .when(connectMailbox, { ...connect, aliases: [], wishes })
+      .then(connected),
+  )
   rule('one whose consent was needed is connected again', () => given(connected, lost).when(connectMailbox, connect).then(connected))
   rule('one that was disconnected is connected again, and stays its owner’s', () =>
     given(byAnother, left(true)).when(connectMailbox, connect).then(byAnother),

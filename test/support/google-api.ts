@@ -15,7 +15,11 @@ export async function googleApi(
   { worker = false, env = {} }: { worker?: boolean; env?: Record<string, string> } = {},
 ) {
   const google = await startGoogle({
-    accounts: [{ address: ADA, name: 'Ada', aliases: ['countess@example.com'], labels: ['Engines'] }, { address: 'bea@example.org' }],
+    accounts: [
+      { address: ADA, name: 'Ada', aliases: ['countess@example.com'], labels: ['Engines'] },
+      { address: 'bea@example.org' },
+      { address: 'dot@example.net' },
+    ],
     auto: true,
     quota: { limit: 1_000_000 },
     ...options,

@@ -76,6 +76,7 @@ export function readConfig(env: NodeJS.ProcessEnv = environment()): Config {
   if (!config['googleClientId'] !== !config['googleClientSecret']) faults.push(`GOOGLE_CLIENT_${known} needs GOOGLE_CLIENT_${missing}.`)
   config['serviceUrl'] ??= `${config['tlsCertFile'] ? 'https' : 'http'}://127.0.0.1:${config['port']}`
   config['publicUrl'] ??= config['serviceUrl']
+  if (config['demo'] && !env[settings.dataFolder.name]?.trim()) config['dataFolder'] = settings.dataFolder.parse('./data/demo')
   if (faults.length > 0) throw new ConfigError(faults)
   return Object.freeze(config) as Config
 }

@@ -13,9 +13,10 @@ const program = new Command('smartcrm')
 program
   .command('start')
   .description('everything: the API, the projector, the worker and, unless others are set, the embedded event store and Postgres')
-  .action(async () => {
+  .option('--demo', 'with a made-up mailbox at a simulated Google: the whole product in a minute, without an account')
+  .action(async ({ demo }: { demo?: true }) => {
     const { supervise } = await import('./supervisor.ts')
-    await supervise(readConfig())
+    await supervise(readConfig(demo && { ...environment(), SMARTCRM_DEMO: '1' }))
   })
 
 role('api', 'the HTTP API')

@@ -201,4 +201,9 @@ export const settings = {
   }),
   ...enrichmentSettings,
   ...mailboxSettings,
+  demo: setting({
+    name: 'SMARTCRM_DEMO',
+    description: '1: a demo with a made-up mailbox, in the folder ./data/demo unless SMARTCRM_DATA is set; as `smartcrm start --demo`',
+    parse: (text) => matching(/^(0|1|true|false)$/, '1 or 0')(text) === '1' || text === 'true',
+  }),
 }

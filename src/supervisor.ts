@@ -1,6 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Config, environment, isBelowNpm } from './config.ts'
 import { lockOf, openDataFolder } from './data-folder.ts'
+import { connectMailbox } from './demo/connect.ts'
+import { openDemo } from './demo/demo.ts'
+import { keepStandIns, type StandIns } from './demo/stand-ins.ts'
+import { demoWelcome } from './demo/welcome.ts'
 import { MASTER_KEY_MADE, masterKeySource } from './master-key.ts'
 import { openPool } from './platform/database.ts'
 import { Fault } from './platform/fault.ts'
@@ -22,28 +26,42 @@ export async function supervise(config: Config): Promise<void> {
   const log = createLogger(config.logLevel, 'supervisor')
   await openDataFolder(dataFolder)
   await takeFolder(dataFolder)
+  const demo = await openDemo(config)
   if (config.port !== 0) {
     await checkReachable(config.port, 'PORT')
     await checkPort(host, config.port, 'PORT')
   }
   const port = config.port || (await freePort(host))
 
+  const url = `http://${reachable(host)}:${port}`
   // Ports are chosen here, once, so that a role that is started again is found where it was.
   const env: NodeJS.ProcessEnv = {
     ...environment(),
     SMARTCRM_DATA: dataFolder,
+    SMARTCRM_DEMO: '',
     PORT: `${port}`,
     POSTGRES_PORT: `${config.postgresPort || (await freePort())}`,
     EVENTSTORE_PORT: `${config.eventStorePort || (await freePort())}`,
+    ...(demo && { SMARTCRM_ADMIN_KEY: config.adminKey ?? demo.adminKey }),
   }
+  let standIns: StandIns | undefined
   let apiKey: string | undefined
   const faults = new Set<string>()
   const processes = roleProcesses({ env, log, onApiKey: (key) => (apiKey = key), onFault })
   const close = async () => {
     await processes.stop()
+    await standIns?.stop()
     if (apiKey) console.log(`API key (shown once: keep it): ${apiKey}`)
   }
-  const { end } = endGracefully({ log, close, atOnce: processes.kill, timeoutSeconds: 10, withParent: isBelowNpm() })
+  const atOnce = () => {
+    processes.kill()
+    standIns?.kill()
+  }
+  const { end } = endGracefully({ log, close, atOnce, timeoutSeconds: 10, withParent: isBelowNpm() })
+  if (demo) {
+    standIns = await keepStandIns(demo, { folder: dataFolder, publicUrl: url, log })
+    Object.assign(env, standIns.env)
+  }
 
   const [databaseUrl, eventStoreUrl] = await Promise.all([
     config.databaseUrl ?? processes.keep('postgres'),
@@ -57,9 +75,9 @@ export async function supervise(config: Config): Promise<void> {
   })
   const madeFile = await foundVault({ ...config, databaseUrl: databaseUrl! }, log)
   await Promise.all([processes.keep('api'), processes.keep('projector'), processes.keep('worker')])
-  const url = `http://${reachable(host)}:${port}`
   await untilReady(url)
-  console.log(welcome({ url, dataFolder, apiKey, madeFile }))
+  if (demo) await connectMailbox(url, env['SMARTCRM_ADMIN_KEY']!)
+  console.log(demo ? demoWelcome({ url, dataFolder, apiKey: env['SMARTCRM_ADMIN_KEY']! }) : welcome({ url, dataFolder, apiKey, madeFile }))
   apiKey = undefined
 
   // Several roles may meet the same one.

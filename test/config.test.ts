@@ -95,6 +95,7 @@ t.test('every setting is read', async (t) => {
     GMAIL_QUOTA_UNITS: '15000',
     GMAIL_QUOTA_SECONDS: '30',
     MAILBOX_SYNC_SECONDS: '5',
+    SMARTCRM_DEMO: '1',
   })
   t.strictSame(config, {
     port: 8080,
@@ -140,8 +141,15 @@ t.test('every setting is read', async (t) => {
     gmailQuotaUnits: 15_000,
     gmailQuotaSeconds: 30,
     mailboxSyncSeconds: 5,
+    demo: true,
   })
   t.strictSame(Object.keys(config).sort(), Object.keys(settings).sort(), 'this test knows them all')
+})
+
+t.test('a demo has a folder of its own, unless another is named', async (t) => {
+  t.match(readConfig({ SMARTCRM_DEMO: 'true' }), { demo: true, dataFolder: resolve('data/demo') })
+  t.match(readConfig({ SMARTCRM_DEMO: '1', SMARTCRM_DATA: '/var/lib/demo' }), { demo: true, dataFolder: '/var/lib/demo' })
+  t.match(readConfig({ SMARTCRM_DEMO: '0' }), { demo: false, dataFolder: resolve('data') })
 })
 
 t.test('nobody can change it afterwards', async (t) => {
@@ -169,6 +177,7 @@ t.test('every fault is listed at once, and no value is repeated in it', async (t
     LOG_LEVEL: 'loud',
     SMARTCRM_URL: 'crm.example.com',
     SMARTCRM_KEY: 'a secret',
+    SMARTCRM_DEMO: 'a secret',
     SMARTCRM_DTAA: '/data',
     SMARTCRM_COLOUR_OF_THE_BIKE_SHED: 'green',
   }
@@ -190,6 +199,7 @@ t.test('every fault is listed at once, and no value is repeated in it', async (t
     'LOG_LEVEL has to be one of trace, debug, info, warn, error, fatal, silent.',
     'SMARTCRM_URL has to be an address that starts with http:// or https://.',
     'SMARTCRM_KEY has to be an API key, without spaces.',
+    'SMARTCRM_DEMO has to be 1 or 0.',
   ])
   t.notMatch(faults.join(), 'secret')
 })

@@ -22,8 +22,9 @@ type Hand = { inHand: number; elsewhere: number; readonly endsAt: number; readon
 /**
  * Limits in fixed windows, which begin at multiples of their length by the clock of Postgres, shared by all processes. No more than the limit is ever let
  * through in a window; less, where one process has taken requests that came to another (an eighth of what was left each time it asked).
+ * @param patienceMs for how long Postgres is waited for
  */
-export function createRateLimits(pool: Pick<Pool, 'rows'>): RateLimits {
+export function createRateLimits(pool: Pick<Pool, 'rows'>, patienceMs = PATIENCE_MS): RateLimits {
   const hands = new Map<string, Hand>()
   const asking = new Map<string, Promise<Hand>>()
 
@@ -44,7 +45,7 @@ export function createRateLimits(pool: Pick<Pool, 'rows'>): RateLimits {
       name: 'rate-limit',
     })
     try {
-      const [row] = await within(PATIENCE_MS, asked, () => new Error('late'))
+      const [row] = await within(patienceMs, asked, () => new Error('late'))
       const { used, granted, restMs } = row!
       // Of a window of another length, which this key had until just now, no more than one of ours is waited for.
       const endsAt = performance.now() + Math.min(Number(restMs), seconds * 1000)

@@ -27,6 +27,10 @@ const TARGET_MS = 300
 const LOOK_EVERY_MS = 200
 const LEAST_AT_ONCE = 8
 const MOST_AT_ONCE = 256
+/** What it begins with: what it can bear is not known yet, and learned from answers, which come late when it is too much. */
+const AT_ONCE_AT_FIRST = 32
+/** How often the process looks whether it still comes to its timers. */
+const TICK_MS = 50
 
 /** How many were turned away, and how many are let in at once just now. */
 export type Overload = { readonly shed: () => number; readonly atOnce: () => number }
@@ -36,8 +40,10 @@ export type Overload = { readonly shed: () => number; readonly atOnce: () => num
  * answered soon, whatever comes. How many it takes at once follows from how long they take.
  */
 export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = TARGET_MS): Overload {
-  let atOnce = most
+  let atOnce = Math.min(most, AT_ONCE_AT_FIRST)
   let running = 0
+  /** The sum of the times at which those that run began: their mean age tells that it is too much before any of them is answered. */
+  let begins = 0
   let shed = 0
   let seen = { count: 0, sumMs: 0, isFull: false, since: performance.now() }
 
@@ -49,11 +55,23 @@ export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = T
     seen = { count: 0, sumMs: 0, isFull: false, since: now }
   }
   const turnAwayIfFull = () => {
-    if (running < atOnce) return
+    const now = performance.now()
+    // What waits to be read is not among those that run; that the process comes late to its own timer tells of it. A few are never too many.
+    const isLate = running >= LEAST_AT_ONCE && (now - begins / running > targetMs || lagMs > targetMs)
+    if (running < atOnce && !isLate) return
     seen.isFull = true
     shed += 1
     throw new Refused('overloaded', 'The service has as much to do as it can. Try again.', 503, {}, 1)
   }
+
+  let lagMs = 0
+  let tickedAt = performance.now()
+  const ticking = setInterval(() => {
+    const now = performance.now()
+    lagMs = Math.max(0, now - tickedAt - TICK_MS)
+    tickedAt = now
+  }, TICK_MS).unref()
+  app.addHook('onClose', async () => clearInterval(ticking))
 
   app.decorateRequest('work')
   app.addHook('onRequest', async (request) => {
@@ -65,8 +83,9 @@ export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = T
     const { open, unhurried } = request.routeOptions.config
     if (open) return
     turnAwayIfFull()
-    running += 1
     let since = performance.now()
+    running += 1
+    begins += since
     let isIn = true
     let workedMs = 0
     request.work = {
@@ -74,13 +93,15 @@ export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = T
         if (!isIn) return
         isIn = false
         running -= 1
+        begins -= since
         workedMs += performance.now() - since
       },
       rejoin() {
         if (isIn) return
         isIn = true
-        running += 1
         since = performance.now()
+        running += 1
+        begins += since
       },
       end() {
         this.leave()

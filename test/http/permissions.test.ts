@@ -16,20 +16,23 @@ const api = await testApi(t)
 const { ask } = api
 const log = createLogger('silent', 'test')
 
-type Operation = { operationId: string }
+type Operation = { operationId: string; security?: object[] }
 const { body: document } = await ask('GET', '/openapi.json')
-const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
-  Object.entries(methods as Record<string, Operation>).map(([method, { operationId }]) => ({
+const all = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods as Record<string, Operation>).map(([method, { operationId, security }]) => ({
     operationId,
     method: method.toUpperCase(),
     path,
+    isOpen: security?.length === 0,
   })),
 )
+const operations = all.filter(({ isOpen }) => !isOpen)
 /** An address of the operation at which there is nothing, so that nothing comes of it. */
 const addressOf = (path: string) =>
   path
     .replaceAll(/\{\w*id\}/gi, () => randomUUID())
     .replace('{index}', '0')
+    .replace('{messageId}', 'none')
     .replace('{address}', encodeURIComponent(`${randomUUID()}@example.com`))
     .replace('{name}', 'nothing')
 /** Wrong for every operation that takes one: whether one may is known before it is looked at. */
@@ -38,6 +41,12 @@ const sent = (method: string) => (method === 'GET' ? undefined : body)
 
 /** What of a role's permissions somebody has who sees only his own. */
 const own = ['contacts:read', 'contacts:write', 'emails:read', 'emails:write', 'imports:read', 'imports:write', 'jobs:read', 'jobs:write']
+
+t.test('what asks for no key asks for something else', async (t) => {
+  const open = all.filter(({ isOpen }) => isOpen).map(({ operationId }) => operationId)
+  // The state that we gave out, and a token of Google's.
+  t.strictSame(open.toSorted(), ['finishGoogleConsent', 'receiveGmailPush'])
+})
 
 t.test('the table names every operation, and nothing else', async (t) => {
   t.strictSame(Object.keys(access).toSorted(), [...operations.map(({ operationId }) => operationId), '/metrics'].toSorted())

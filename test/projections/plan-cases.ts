@@ -41,6 +41,9 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
     listImportResults: { id: [importId] },
     getContactEnrichment: { id: [id] },
     listEnrichments: { bulk: [importId] },
+    getMailbox: { id: [importId] },
+    listMailboxLedger: { id: [importId], rule: ['domain'] },
+    listMailboxRuns: { id: [importId] },
     '*': {
       q: ['rare', 'common', 'common rare', 'subj', 'nowhere'],
       contact: [id],

@@ -95,7 +95,11 @@ export async function followChanges(session: Session): Promise<Run | null> {
 async function listEverything(session: Session): Promise<Run> {
   // Before anything is listed: what comes while it is listed is told as a change after this.
   session.cursor = (await session.mailbox.account.profile(session.job.signal)).cursor
-  return beginRun(session, 'full')
+  const earlier = [...session.runs.values()].filter((run) => stateOf(run).started.kind === 'full' && !stateOf(run).isListed)
+  const run = await beginRun(session, 'full')
+  // This one lists what an earlier listing of everything had yet to; that only looks at what it has.
+  for (const one of earlier) await record(session, one, recordPage, { messages: [], changes: [], outcomes: [] })
+  return run
 }
 
 /** Goes on with listing changes. @returns whether the provider still knows them */

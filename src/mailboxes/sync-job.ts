@@ -41,9 +41,9 @@ export const syncJob = defineJob({
     gone: count,
   }),
   // Nearly all of their time they wait for the provider, or for their turn there.
-  concurrency: 32,
+  concurrency: 64,
   retries: 1_000_000,
-  backoff: { baseSeconds: 2, maxSeconds: 600 },
+  backoff: { baseSeconds: 2, maxSeconds: 120 },
   async run({ mailboxId, ...asked }, job: JobRun<Services>) {
     const { services } = job
     // Who asked for it wants to hear of it.

@@ -1,7 +1,9 @@
 import { isOver, standingsOf } from '../../projections/mailbox-standings.ts'
 import type { ListedMessage } from '../../schema/sync-events.ts'
-import { Failed, GivesWay } from '../platform/jobs.ts'
+import { WrongExpectedRevision } from '../platform/event-store.ts'
+import { GivesWay } from '../platform/jobs.ts'
 import { findJob } from '../platform/jobs-view.ts'
+import { Unavailable } from '../platform/refusal.ts'
 import { inWindows } from '../platform/windows.ts'
 import type { Services } from '../services.ts'
 import { endExpired, followChanges, listChanges, listMessages } from './listing.ts'
@@ -49,10 +51,29 @@ export async function syncMailbox(
   const session = await openSession(services, job, mailbox)
   // Folding a very long run takes its time, too: it is not done for less work than that is worth.
   const turnOver = performance.now() + Math.max(turnMs, 20 * (performance.now() - beganAt))
+  try {
+    const own = await takeTurn(session, lookMs, turnOver, task)
+    if (!task && !session.hasNews) job.leaveNoTrace()
+    // It was done before, and only that it was had not been said.
+    if (!own) return session.counts
+    const { started, listed, counts } = stateOf(own)
+    const { missing, gone } = started.compared ?? {}
+    return { listed: listed.size, ...counts, ...(missing !== undefined && { missing }), ...(gone !== undefined && { gone }) }
+  } catch (error) {
+    // What passes, after something was done, is no fault of the job: it goes on at once, and as if nothing had been.
+    const isPassing = error instanceof Unavailable || error instanceof WrongExpectedRevision
+    if (!isPassing || !session.hasNews || job.signal.aborted) throw error
+    job.log.warn({ err: error }, 'something that is needed is away; going on with the mailbox')
+    throw new GivesWay()
+  }
+}
+
+/** @returns the run of the task, if there is one, which is over then */
+async function takeTurn(session: Session, lookMs: number, turnOver: number, task: Task | null): Promise<Run | null> {
+  const { services, job } = session
   await dropAbandoned(session)
   let own = task && ([...session.runs.values()].find((run) => stateOf(run).started.jobId === job.jobId) ?? null)
-  // It was done, and only that it was had not been said.
-  if (task && !own && (await isOver(services.pool, job.jobId))) return session.counts
+  if (task && !own && (await isOver(services.pool, job.jobId))) return null
 
   for (;;) {
     job.signal.throwIfAborted()
@@ -60,16 +81,13 @@ export async function syncMailbox(
     const changes = openRun(session, 'increment') ?? (await followChanges(session))
     if (task && !own) own = await beginTask(session, task)
     if (!task) await retryDue(session)
-    const newest = session.runs.get(Math.max(...session.runs.keys()))
-    const run = changes && session.runs.size > 0 && stateOf(changes).status === 'running' ? changes : newest
-    if (!run) break
+    // What was asked for last comes before what was asked for first.
+    const run = changes ?? session.runs.get(Math.max(...session.runs.keys()))
+    if (!run) return own
     await workOn(session, run, until)
-    if (own && stateOf(own).status === 'finished') break
+    if (own && stateOf(own).status === 'finished') return own
     if (performance.now() > turnOver && (await job.isAwaited())) throw new GivesWay()
   }
-  const { compared } = own ? stateOf(own).started : {}
-  if (!session.hasNews && !task) job.leaveNoTrace()
-  return { ...session.counts, ...(compared && { missing: compared.missing, gone: compared.gone }) }
 }
 
 /** Runs that somebody asked for by a job that was cancelled meanwhile are over. */
@@ -138,10 +156,3 @@ async function settlePending(session: Session, run: Run, until: number): Promise
   })
   job.signal.throwIfAborted()
 }
-
-/** A fault of the provider's that passes, in the words in which the job tells of it. */
-export const passing = (error: { code: string; message: string; retryAfterSeconds: number | undefined }): Failed =>
-  new Failed(error.code, error.message, {
-    cause: error,
-    ...(error.retryAfterSeconds !== undefined && { retryAfterSeconds: error.retryAfterSeconds }),
-  })

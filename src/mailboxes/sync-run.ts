@@ -12,6 +12,7 @@ export type Running = {
   readonly started: Started
   readonly listed: ReadonlySet<string>
   readonly pending: ReadonlyMap<string, ListedMessage>
+  readonly counts: Readonly<Record<SyncOutcome['outcome'], number>>
   /** The listing has come to its end. */
   readonly isListed: boolean
   /** The provider's token of the page that comes next. */
@@ -37,7 +38,14 @@ export const syncRun = decider<SyncRun, typeof syncEvents>(
   syncEvents,
   { status: 'unknown' },
   {
-    SyncStarted: (_, started) => ({ status: 'running', started, listed: new Set(), pending: new Map(), isListed: false }),
+    SyncStarted: (_, started) => ({
+      status: 'running',
+      started,
+      listed: new Set(),
+      pending: new Map(),
+      counts: { stored: 0, known: 0, excluded: 0, failed: 0 },
+      isListed: false,
+    }),
     SyncListed: (state, { messages, next, cursor }) => {
       const run = going(state)
       for (const message of messages) {
@@ -49,8 +57,12 @@ export const syncRun = decider<SyncRun, typeof syncEvents>(
     SyncChanged: (state) => state,
     SyncSettled: (state, { outcomes }) => {
       const run = going(state)
-      for (const { id } of outcomes) (run.pending as Map<string, ListedMessage>).delete(id)
-      return run
+      const counts = { ...run.counts }
+      for (const { id, outcome } of outcomes) {
+        ;(run.pending as Map<string, ListedMessage>).delete(id)
+        counts[outcome] += 1
+      }
+      return { ...run, counts }
     },
     SyncFinished: (state, { cursor, fault }) => ({ ...going(state), status: 'finished', cursor, fault }),
   },

@@ -19,7 +19,7 @@ export type Pacing = {
 /** What is never asked for, so that two clocks that differ a little, and what a new pace gives at once, do not make too much of it. */
 const SPARED = 0.01
 /** What may be asked for at once, after a time in which less was. */
-const BURST = 0.15
+const BURST = 0.25
 /** What a new pace gives at once, for the question whether there is anything to do. */
 const AT_ONCE = 0.003
 const SLOWEST = 1 / 16

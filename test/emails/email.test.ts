@@ -1,7 +1,7 @@
 import { deepStrictEqual } from 'node:assert/strict'
 import t from 'tap'
 import { emailEvents } from '../../schema/email-events.ts'
-import { email, recordEmail, removeEmail } from '../../src/emails/email.ts'
+import { email, excludeEmail, recordEmail, removeEmail } from '../../src/emails/email.ts'
 import { fold } from '../../src/platform/runner.ts'
 import { email as mail } from '../projections/mail.ts'
 import { given, rules, subject } from '../support/given.ts'
@@ -46,11 +46,31 @@ t.test('removing a mail', async (t) => {
   rule('an unknown one is not found', () => given().when(removeEmail, {}).refused('email-not-found', 404))
 })
 
+t.test('what a rule keeps out', async (t) => {
+  const rule = rules(t)
+  const excluded = EmailRemoved({ emailId: subject, reason: 'excluded' })
+  rule('it is taken away', () => given(received).when(excludeEmail, {}).then(excluded))
+  rule('again changes nothing', () => given(received, excluded).when(excludeEmail, {}).thenNothing())
+  rule('what is not there, or was removed, stays as it is', () => {
+    given().when(excludeEmail, {}).thenNothing()
+    given(received, removed).when(excludeEmail, {}).thenNothing()
+  })
+  rule('it comes back when a mailbox brings it again, unlike what a person removed', () => {
+    const brought = { ...record, again: false }
+    given(received, excluded).when(recordEmail, brought).then(received)
+    given(received, removed).when(recordEmail, brought).thenNothing()
+  })
+})
+
 t.test('the state', async (t) => {
   const rule = rules(t)
-  const states = { EmailReceived: 'stored', EmailSent: 'stored', EmailRemoved: 'removed' }
+  const states = {
+    EmailReceived: { status: 'stored' },
+    EmailSent: { status: 'stored' },
+    EmailRemoved: { status: 'removed', reason: 'removed' },
+  }
   const samples = { EmailReceived: received, EmailSent: sent, EmailRemoved: removed }
   rule('every event of a mail has a sample here', () => deepStrictEqual(Object.keys(samples), Object.keys(emailEvents)))
   for (const [type, event] of Object.entries(samples))
-    rule(`after ${type}`, () => deepStrictEqual(fold(email, [event]), { status: states[type as keyof typeof states] }))
+    rule(`after ${type}`, () => deepStrictEqual(fold(email, [event]), states[type as keyof typeof states]))
 })

@@ -95,6 +95,25 @@ t.test('a history that is too old makes a new listing, of which only what is new
   t.match(await turn(), { stored: 1 })
 })
 
+t.test('a listing that begins anew because the history is too old takes over what an earlier one had not listed', async (t) => {
+  const { google, account } = await mailboxAtGoogle(t)
+  for (let n = 0; n < 510; n += 1) google.add(ADDRESS, { raw: mail(`over ${n}`), labelIds: ['CHAT'], internalDate: start + n })
+  const { turn, runs, status } = syncing(api, account)
+  const away = new Error('the connection broke off')
+  const breaking = {
+    ...account,
+    list: (asked: { next?: string }) => (asked.next === undefined ? account.list(asked) : Promise.reject(away)),
+  }
+  await t.rejects(turn(null, { changes: { account: breaking } }), away)
+  google.expireHistory(ADDRESS)
+  t.match(await turn(), { listed: 510, excluded: 1_010 })
+  t.match(await runs(), [
+    { kind: 'full', state: 'finished', counts: { listed: 510 } },
+    { kind: 'full', state: 'finished', counts: { listed: 500 } },
+  ])
+  t.strictSame((await status()).ledger, { ...none, listed: 510, excluded: 510 })
+})
+
 t.test('pages that expire are listed anew, and nothing is listed twice', async (t) => {
   const { google, account } = await mailboxAtGoogle(t, { quirks: { repeatedOnPages: 30 } })
   for (let n = 0; n < 520; n += 1) google.add(ADDRESS, { raw: mail(`paged ${n}`), labelIds: ['CHAT'], internalDate: start + n })

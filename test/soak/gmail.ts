@@ -1,4 +1,4 @@
-/** Fetches a mailbox of 10,000 messages from a simulated Google that fails in every way, under kill -9 of worker, projector and event node. `npm run soak -- gmail [--messages 10000] [--quota 800] [--blows 40] [--seed N] [--keep]`. */
+/** Fetches a mailbox of 10,000 messages from a simulated Google that fails in every way, under kill -9 of worker, projector and event node. `npm run soak -- gmail [--messages 10000] [--quota 800] [--blows 30] [--seed N] [--keep]`. */
 import { parseArgs } from 'node:util'
 import { gmailSoak } from '../support/soak/gmail.ts'
 
@@ -7,7 +7,7 @@ const { messages, quota, blows, seed, keep } = parseArgs({
     messages: { type: 'string', default: '10000' },
     /** Units that Google allows in a minute of its time, which is a second here; a message costs 20. */
     quota: { type: 'string', default: '800' },
-    blows: { type: 'string', default: '40' },
+    blows: { type: 'string', default: '30' },
     seed: { type: 'string' },
     keep: { type: 'boolean' },
   },
@@ -17,7 +17,7 @@ const { faults, figures } = await gmailSoak({
   messages: Number(messages),
   quotaUnits: Number(quota),
   blows: Number(blows),
-  pauseMs: [1_000, 8_000],
+  pauseMs: [2_000, 35_000],
   quietShare: 0.3,
   isUseHeld: true,
   keep: keep ?? false,

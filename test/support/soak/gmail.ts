@@ -70,7 +70,7 @@ export async function gmailSoak(settings: GmailSettings): Promise<Report> {
     GOOGLE_URL: google.url,
     GMAIL_QUOTA_UNITS: `${quotaUnits}`,
     GMAIL_QUOTA_SECONDS: '1',
-    MAILBOX_SYNC_SECONDS: '15',
+    MAILBOX_SYNC_SECONDS: '60',
   }
   const cluster = await startCluster({ folder, apis: 1, projectors: 2, workers: 2, env })
   const config = {

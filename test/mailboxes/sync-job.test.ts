@@ -70,7 +70,10 @@ t.test('what somebody asks for is a job that tells what came of it', async (t) =
   ]
   t.equal(one.body.jobId, two.body.jobId, 'the same again is the same job')
   await finished(one.body.jobId)
-  const [run] = (await api.ask('GET', `/v1/mailboxes/${id}/runs`)).body.data
+  const run = await until('its run', async () => {
+    const runs: { jobId: string; state: string }[] = (await api.ask('GET', `/v1/mailboxes/${id}/runs`)).body.data
+    return runs.find(({ jobId, state }) => jobId === one.body.jobId && state === 'finished')
+  })
   t.match(run, {
     kind: 'reconcile',
     state: 'finished',

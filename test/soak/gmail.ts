@@ -1,4 +1,4 @@
-/** Fetches a mailbox of 10,000 messages from a simulated Google that fails in every way, under kill -9 of worker, projector and event node. `npm run soak -- gmail [--messages 10000] [--quota 800] [--blows 30] [--seed N] [--keep]`. */
+/** Fetches a mailbox of 10,000 messages from a simulated Google that fails in every way, under kill -9 of worker, projector and event node. `npm run soak -- gmail [--messages 10000] [--quota 300] [--blows 30] [--seed N] [--keep]`. */
 import { parseArgs } from 'node:util'
 import { gmailSoak } from '../support/soak/gmail.ts'
 
@@ -6,7 +6,7 @@ const { messages, quota, blows, seed, keep } = parseArgs({
   options: {
     messages: { type: 'string', default: '10000' },
     /** Units that Google allows in a minute of its time, which is a second here; a message costs 20. */
-    quota: { type: 'string', default: '800' },
+    quota: { type: 'string', default: '300' },
     blows: { type: 'string', default: '30' },
     seed: { type: 'string' },
     keep: { type: 'boolean' },

@@ -38,8 +38,8 @@ export const ValueSource = Type.Object({
   kind: SourceKind,
   vendor: Type.String({ description: 'Who brought the text: `apify`, or `mail` for our own mails.', examples: ['apify'] }),
   url: Type.Optional(Type.String({ description: 'The address of the page.', examples: ['https://example.com/about'] })),
-  emailId: Type.Optional({ ...Id, description: 'The mail.' }),
-  readAt: { ...Instant, description: 'When the text was fetched; when the mail was written.' },
+  emailId: Type.Optional(Type.String({ ...Id, description: 'The mail.' })),
+  readAt: Type.String({ ...Instant, description: 'When the text was fetched; when the mail was written.' }),
   model: Type.String({ description: 'The model that found the value in the text.', examples: ['gpt-5-mini'] }),
   promptVersion: Type.String({ description: 'The version of the instructions that it was given.', examples: ['1'] }),
 })
@@ -65,7 +65,7 @@ export const Enrichment = Type.Object(
   {
     id: Id,
     contactId: Id,
-    jobId: { ...Id, description: 'The job that carries it out: /v1/jobs/{id}.' },
+    jobId: Type.String({ ...Id, description: 'The job that carries it out: /v1/jobs/{id}.' }),
     reason: Type.String({ description: '`asked`, `bulk` or `policy`.', examples: ['asked'] }),
     state: oneOf(enrichmentStates, { description: 'It ends as `enriched` or as `failed`.' }),
     code: nullable(Type.String({ description: 'Why it failed, for programs.', examples: ['budget-reached'] })),
@@ -113,7 +113,7 @@ export const ContactValue = Type.Object(
   {
     ...shownValue.properties,
     enrichmentId: Id,
-    at: { ...Instant, description: 'When it was proposed.' },
+    at: Type.String({ ...Instant, description: 'When it was proposed.' }),
     state: oneOf(valueStates),
     because: oneOf(valueReasons, {
       description:

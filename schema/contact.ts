@@ -66,7 +66,7 @@ export const Contact = Type.Object(
     enriched: Type.Optional(
       Type.Unsafe<Enriched>({
         ...Enriched,
-        description: `What enrichment found and people said of more fields; left out where there is nothing. ${untold} And in lists.`,
+        description: `${Enriched.description} What enrichment found and people said; left out where there is nothing. ${untold} And in lists.`,
       }),
     ),
   },

@@ -145,8 +145,8 @@ const shown = Type.Object({
 export type ShownValue = Static<typeof shown>
 
 /** What is shown of each field, beside what people gave in the contact's own ones. */
-export const Enriched = Type.Object(
-  Object.fromEntries(fieldNames.map((name) => [name, Type.Optional(fields[name].single ? shown : Type.Array(shown))])),
-  { title: 'Enriched' },
-) as unknown as TUnsafe<Enriched>
+export const Enriched = Type.Record(Type.String(), Type.Union([shown, Type.Array(shown)]), {
+  title: 'Enriched',
+  description: `By field: one value of ${fieldNames.filter((name) => fields[name].single).join(', ')}; a list of ${fieldNames.filter((name) => !fields[name].single).join(', ')}.`,
+}) as unknown as TUnsafe<Enriched>
 export type Enriched = { [F in Field]?: (typeof fields)[F]['single'] extends true ? ShownValue : ShownValue[] }

@@ -1,4 +1,5 @@
 import { historyOf } from '../../projections/enrichment-reads.ts'
+import { restrictionsOf } from '../../projections/mail-visibility.ts'
 import type { EnrichedValue } from '../../schema/enrichment.ts'
 import { mayBeEnriched, recordEnriched } from '../contacts/enriched.ts'
 import { Failed, JobAborted, type JobRun } from '../platform/jobs.ts'
@@ -138,8 +139,14 @@ function nothingToRead(run: EnrichmentRun): EnrichmentEnds {
 async function materialOf(run: EnrichmentRun, services: Services): Promise<Material> {
   const { contactId, pages } = run.state()
   const person = await personOf(services, contactId)
-  // Mailboxes with rules of visibility, and suppressed people, say here what they keep back.
-  return choose(person, pages ?? [], await historyOf(services.pool, contactId), noDiscretion)
+  const history = await historyOf(services.pool, contactId)
+  // A vendor is nobody whom a mailbox is shared with beyond what it shares with all.
+  const restricted = await restrictionsOf(
+    services.pool,
+    undefined,
+    history.map(({ emailId }) => emailId),
+  )
+  return choose(person, pages ?? [], history, { ...noDiscretion, visibilityOf: ({ emailId }) => restricted.get(emailId) ?? 'everything' })
 }
 
 /** The texts that the model was given, as the intent names them; a mail that is gone meanwhile has none. */

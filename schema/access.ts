@@ -48,8 +48,10 @@ export const ApiKey = Type.Object(
     rateLimit: nullable(RateLimit),
     createdAt: Instant,
     expiresAt: nullable(Instant),
-    lastUsedAt: nullable({ ...Instant, description: 'To within a minute or two.' }),
-    revokedAt: nullable({ ...Instant, description: 'From when on it opens nothing; in the future while it is being replaced by another.' }),
+    lastUsedAt: nullable(Type.String({ ...Instant, description: 'To within a minute or two.' })),
+    revokedAt: nullable(
+      Type.String({ ...Instant, description: 'From when on it opens nothing; in the future while it is being replaced by another.' }),
+    ),
     replacedBy: nullable(Id),
   },
   { title: 'ApiKey', examples: [exampleKey] },

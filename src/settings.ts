@@ -178,7 +178,7 @@ export const settings = {
     name: 'SMARTCRM_REQUESTS_AT_ONCE',
     default: '256',
     description:
-      'How many requests an API process works on at once at most; when answers take long it takes fewer. The others are answered 503 at once',
+      'How many questions, and how many commands, an API process works on at once at most; when answers take long it takes fewer. The others are answered 503 at once',
     parse: (text) => Number(matching(/^[1-9]\d{0,4}$/, 'a number from 1 to 99999')(text)),
   }),
   origins: setting({

@@ -58,7 +58,10 @@ async function tellAnew(metric: Gauge | Counter, tell: Told['tell'], sample: Sam
 }
 
 /** How many requests were turned away because there was too much to do, and how many are worked on at once. */
-export function overloadMetrics(metrics: Metrics, { shed, atOnce }: { shed: () => number; atOnce: () => number }): void {
+export function overloadMetrics(
+  metrics: Metrics,
+  { shed, atOnce }: { shed: () => number; atOnce: () => Readonly<Record<string, number>> },
+): void {
   counter(metrics, {
     name: 'smartcrm_http_requests_shed_total',
     help: 'Requests that were answered 503 at once because the process had as much to do as it could.',
@@ -66,8 +69,11 @@ export function overloadMetrics(metrics: Metrics, { shed, atOnce }: { shed: () =
   })
   gauge(metrics, {
     name: 'smartcrm_http_requests_at_once',
-    help: 'How many requests the process takes on at once just now; it follows from how long answers take.',
-    tell: async (sample) => sample({}, atOnce()),
+    help: 'How many questions, and how many commands, the process takes on at once just now; it follows from how long answers take.',
+    labels: ['kind'],
+    tell: async (sample) => {
+      for (const [kind, count] of Object.entries(atOnce())) sample({ kind }, count)
+    },
   })
 }
 

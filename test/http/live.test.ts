@@ -102,7 +102,11 @@ async function journalOf({ store }: Services, after: Position | null = null, wan
 type Got = { id: string; type: string; data: { id: string; position: string; type: string } }
 
 /** Reads server-sent events as the standard says, and comes again where it was when it is told to. */
-function reader({ url }: Pick<Api, 'url'>, path = '/v1/events', first: Record<string, string> = {}) {
+/** Without what tells of who reads, which comes in whenever somebody begins to. */
+const ofContacts = (path: string) => (/category=|type=/.test(path) ? path : `${path}${path.includes('?') ? '&' : '?'}category=contact`)
+
+function reader({ url }: Pick<Api, 'url'>, asked = '/v1/events', first: Record<string, string> = {}) {
+  const path = ofContacts(asked)
   const got: Got[] = []
   const state = { lastId: '', comments: 0, connected: 0, ended: 0, retry: 0, response: null as IncomingMessage | null }
   let request: ClientRequest | null = null
@@ -183,7 +187,7 @@ t.test('the journal comes live, as server-sent events', async (t) => {
   await append(services, `contact-${contactId}`, [noted(contactId)])
   const end = (await services.store.end())!
   await until('everything', () => isAt(fromEnd, end) && isAt(fromStart, end))
-  const { body } = await ask('/v1/events')
+  const { body } = await ask(ofContacts('/v1/events'))
   t.strictSame(
     fromStart.got.map(({ data }) => data),
     body.data,

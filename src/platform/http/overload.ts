@@ -32,19 +32,15 @@ const AT_ONCE_AT_FIRST = 32
 /** How often the process looks whether it still comes to its timers. */
 const TICK_MS = 50
 
-/** How many were turned away, and how many are let in at once just now. */
-export type Overload = { readonly shed: () => number; readonly atOnce: () => number }
+/** How many were turned away, and how many of each kind are let in at once just now. */
+export type Overload = { readonly shed: () => number; readonly atOnce: () => Readonly<Record<'questions' | 'commands', number>> }
 
-/**
- * Turns requests away (503, at once) when the process has as much to do as it can answer in time, before their body is read: so those that it takes are
- * answered soon, whatever comes. How many it takes at once follows from how long they take.
- */
-export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = TARGET_MS): Overload {
+/** So many requests at once as are answered in time: those of one kind, which wait for the same things. */
+function createLane(most: number, targetMs: number) {
   let atOnce = Math.min(most, AT_ONCE_AT_FIRST)
   let running = 0
   /** The sum of the times at which those that run began: their mean age tells that it is too much before any of them is answered. */
   let begins = 0
-  let shed = 0
   let seen = { count: 0, sumMs: 0, isFull: false, since: performance.now() }
 
   const look = (now: number) => {
@@ -54,12 +50,43 @@ export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = T
     else if (meanMs < targetMs / 2 || !seen.isFull) atOnce = Math.min(most, Math.ceil(atOnce * 1.1))
     seen = { count: 0, sumMs: 0, isFull: false, since: now }
   }
-  const turnAwayIfFull = () => {
-    const now = performance.now()
-    // What waits to be read is not among those that run; that the process comes late to its own timer tells of it. A few are never too many.
-    const isLate = running >= LEAST_AT_ONCE && (now - begins / running > targetMs || lagMs > targetMs)
-    if (running < atOnce && !isLate) return
-    seen.isFull = true
+  return {
+    atOnce: () => atOnce,
+    /** @param lagMs how late the process comes to its own timers: what waits to be read is not among those that run. */
+    isFull(lagMs: number): boolean {
+      // A few are never too many.
+      const isLate = running >= LEAST_AT_ONCE && (performance.now() - begins / running > targetMs || lagMs > targetMs)
+      const isFull = running >= atOnce || isLate
+      seen.isFull ||= isFull
+      return isFull
+    },
+    begin(since: number) {
+      running += 1
+      begins += since
+    },
+    pause(since: number) {
+      running -= 1
+      begins -= since
+    },
+    answered(workedMs: number) {
+      seen.count += 1
+      seen.sumMs += workedMs
+      look(performance.now())
+    },
+  }
+}
+
+/**
+ * Turns requests away (503, at once) when the process has as much to do as it can answer in time, before their body is read: so those that it takes are
+ * answered soon, whatever comes. How many it takes at once follows from how long they take. Questions and commands are counted apart: the one goes on
+ * while the log is away, for which the other waits.
+ */
+export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = TARGET_MS): Overload {
+  const lanes = { questions: createLane(most, targetMs), commands: createLane(most, targetMs) }
+  const laneOf = ({ method }: FastifyRequest) => (method === 'GET' || method === 'HEAD' ? lanes.questions : lanes.commands)
+  let shed = 0
+  const turnAwayIfFull = (request: FastifyRequest) => {
+    if (!laneOf(request).isFull(lagMs)) return
     shed += 1
     throw new Refused('overloaded', 'The service has as much to do as it can. Try again.', 503, {}, 1)
   }
@@ -76,39 +103,35 @@ export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = T
   app.decorateRequest('work')
   app.addHook('onRequest', async (request) => {
     request.work = NO_WORK
-    if (!request.routeOptions.config.open) turnAwayIfFull()
+    if (!request.routeOptions.config.open) turnAwayIfFull(request)
   })
   // By now its body is here: whoever sends one slowly takes nobody's place.
-  app.addHook('preValidation', async (request: FastifyRequest) => {
+  app.addHook('preValidation', async (request: FastifyRequest, reply) => {
     const { open, unhurried } = request.routeOptions.config
     if (open) return
-    turnAwayIfFull()
+    turnAwayIfFull(request)
+    const lane = laneOf(request)
     let since = performance.now()
-    running += 1
-    begins += since
+    lane.begin(since)
     let isIn = true
     let workedMs = 0
     request.work = {
       leave() {
         if (!isIn) return
         isIn = false
-        running -= 1
-        begins -= since
+        lane.pause(since)
         workedMs += performance.now() - since
       },
       rejoin() {
         if (isIn) return
         isIn = true
         since = performance.now()
-        running += 1
-        begins += since
+        lane.begin(since)
       },
       end() {
         this.leave()
-        if (unhurried) return
-        seen.count += 1
-        seen.sumMs += workedMs
-        look(performance.now())
+        // What waited in vain for something that is away says nothing of how much there is to do.
+        if (!unhurried && reply.statusCode !== 503) lane.answered(workedMs)
       },
     }
   })
@@ -116,5 +139,5 @@ export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = T
     if (payload !== null && typeof payload === 'object' && 'pipe' in payload) request.work.leave()
   })
   app.addHook('onResponse', async (request) => request.work.end())
-  return { shed: () => shed, atOnce: () => atOnce }
+  return { shed: () => shed, atOnce: () => ({ questions: lanes.questions.atOnce(), commands: lanes.commands.atOnce() }) }
 }

@@ -93,7 +93,7 @@ export function searchOf(terms: readonly Term[]): Search {
   const sum = list((_, index) => sql.fragment`${named('scored', index)}.score`, sql.fragment` + `)
   return {
     found: sql.fragment`sample as materialized (
-      select smartcrm.plain(word) as word from ${words} where (select reltuples from pg_class where oid = ${words.names.join('.')}::text::regclass) > ${LARGE}
+      select smartcrm.plain(word) as word from ${words} where (select reltuples from pg_class where oid = (select tableoid from ${words} limit 1)) > ${LARGE}
       order by contact_id, field limit ${SAMPLE}),
     common as materialized (select ${list((term, index) => sql.fragment`count(*) filter (where ${isFound(term, sql.fragment`word`)}) > ${COMMON} as ${named('common', index)}`, sql.fragment`, `)} from sample),
     ${list(gathered, sql.fragment`, `)},

@@ -15,6 +15,7 @@ const { mailboxes: mailboxTable } = mailboxes.tables
 /*
  * What somebody sees of mails: of those of a mailbox as much as it shares, but its owner all. A mail that came from several places is as visible as the
  * most open of them; files that were imported are open. A mailbox that is not known shares nothing but metadata.
+ * All that is asked of how it is now, also of a mail as it was once: what is shared no more is not shown by asking for earlier.
  */
 
 /** What is seen of a mail that is not seen whole. */
@@ -32,10 +33,10 @@ const mailboxOf = (source: FragmentSqlToken) => sql.fragment`(case when ${source
 const levelOfEmail = (actor: string | null, emailId: FragmentSqlToken, source: FragmentSqlToken) => sql.fragment`(
   select max(level) from (
     select case when ${source} not like 'mailbox:%' then 2
-      else coalesce((select ${levelOf(actor)} from ${mailboxTable.sql} m where m.mailbox_id = ${mailboxOf(source)}), 0) end as level
-    union all select 2 from ${importResults.sql} r where r.email_id = ${emailId}
-    union all select coalesce((select ${levelOf(actor)} from ${mailboxTable.sql} m where m.mailbox_id = b.mailbox_id), 0)
-      from ${messages.sql} b where b.email_id = ${emailId} and b.standing in ('stored', 'known')
+      else coalesce((select ${levelOf(actor)} from ${mailboxTable.now} m where m.mailbox_id = ${mailboxOf(source)}), 0) end as level
+    union all select 2 from ${importResults.now} r where r.email_id = ${emailId}
+    union all select coalesce((select ${levelOf(actor)} from ${mailboxTable.now} m where m.mailbox_id = b.mailbox_id), 0)
+      from ${messages.now} b where b.email_id = ${emailId} and b.standing in ('stored', 'known')
   ) levels)`
 
 /** Those of these mails that somebody does not see whole, by their ids. */
@@ -67,7 +68,7 @@ export async function restrictionOf(db: Database, actor: string, emailId: string
  */
 export async function isWhole(db: Database, actor: string | undefined): Promise<FragmentSqlToken | null> {
   const by = actor ?? null
-  const closed = await db.rows(sql.unsafe`select from ${mailboxTable.sql} m where ${levelOf(by)} < 2 limit 1`)
+  const closed = await db.rows(sql.unsafe`select from ${mailboxTable.now} m where ${levelOf(by)} < 2 limit 1`)
   if (closed.length === 0) return null
   const source = sql.fragment`(select v.details ->> 'source' from ${emailTable.sql} v where v.email_id = s.email_id)`
   return sql.fragment`${levelOfEmail(by, sql.fragment`s.email_id`, source)} = 2`
@@ -75,7 +76,7 @@ export async function isWhole(db: Database, actor: string | undefined): Promise<
 
 /** What mailboxes share, and with whom not at all: enough to tell what anybody sees of any of them. */
 export const sharedMailboxes = (db: Database): Promise<readonly { mailboxId: string; owner: string; visibility: Visibility }[]> =>
-  db.rows(sql.unsafe`select mailbox_id as "mailboxId", owner, visibility from ${mailboxTable.sql}`)
+  db.rows(sql.unsafe`select mailbox_id as "mailboxId", owner, visibility from ${mailboxTable.now}`)
 
 const restrictedSubject = (restriction: Restriction, subject: string) => (restriction === 'metadata' ? '' : subject)
 

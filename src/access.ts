@@ -17,6 +17,9 @@ export const permissions = {
   'jobs:write': 'retry and cancel it',
   'events:read': 'read the journal: of the events, those that the other permissions let one see',
   'audit:read': 'see who did what, and who was shown what',
+  'audit:verify': 'compare the read tables with the log, and the log with what was witnessed of it',
+  'snapshots:read': 'see which past moments can be asked about',
+  'snapshots:write': 'have the tables of a past moment made, and drop them',
   'keys:read': 'see API keys, without the keys themselves',
   'keys:write': 'issue, rotate and revoke API keys that may do no more than the one that does it',
   'roles:read': 'see roles',
@@ -37,6 +40,9 @@ const aboutAll = new Set<Permission>([
   'mailboxes:write',
   'events:read',
   'audit:read',
+  'audit:verify',
+  'snapshots:read',
+  'snapshots:write',
   'keys:read',
   'keys:write',
   'roles:read',
@@ -62,8 +68,9 @@ export const builtInRoles: Readonly<Record<string, readonly Permission[]>> = {
     'enrichment:write',
     'jobs:read',
     'jobs:write',
+    'snapshots:read',
   ],
-  reader: ['contacts:read', 'emails:read', 'mailboxes:read', 'imports:read', 'enrichment:read', 'jobs:read'],
+  reader: ['contacts:read', 'emails:read', 'mailboxes:read', 'imports:read', 'enrichment:read', 'jobs:read', 'snapshots:read'],
   service: [
     ...([
       'contacts:read',
@@ -79,7 +86,7 @@ export const builtInRoles: Readonly<Record<string, readonly Permission[]>> = {
       'jobs:read',
       'jobs:write',
     ] as const),
-    ...(['events:read', 'metrics:read'] as const),
+    ...(['events:read', 'snapshots:read', 'metrics:read'] as const),
   ],
   auditor: [
     'contacts:read',
@@ -89,6 +96,9 @@ export const builtInRoles: Readonly<Record<string, readonly Permission[]>> = {
     'jobs:read',
     'events:read',
     'audit:read',
+    'audit:verify',
+    'snapshots:read',
+    'snapshots:write',
     'keys:read',
     'roles:read',
     'projections:read',
@@ -176,6 +186,13 @@ export const access: Readonly<Record<string, Permission>> = {
 
   listEvents: 'events:read',
   listAudit: 'audit:read',
+  auditLog: 'audit:verify',
+  verifyTables: 'audit:verify',
+
+  listSnapshots: 'snapshots:read',
+  getSnapshot: 'snapshots:read',
+  makeSnapshot: 'snapshots:write',
+  dropSnapshot: 'snapshots:write',
 
   listApiKeys: 'keys:read',
   getApiKey: 'keys:read',

@@ -28,6 +28,7 @@ import { pushRoutes } from './mailboxes/push-routes.ts'
 import { rulesPreview } from './mailboxes/rules-preview.ts'
 import { syncRoutes } from './mailboxes/sync-routes.ts'
 import { type ApiKeys, createApiKeys } from './platform/api-keys.ts'
+import { createAnswerCache } from './platform/http/answer-cache.ts'
 import { commandRoute, type Preview, type View } from './platform/http/commands.ts'
 import { type Check, healthRoutes } from './platform/http/health.ts'
 import type { LimitsByRole } from './platform/http/limits.ts'
@@ -39,13 +40,17 @@ import { jobMetrics } from './platform/jobs-metrics.ts'
 import type { Logger } from './platform/log.ts'
 import { createMetrics, metricsRoute, overloadMetrics, requestMetrics } from './platform/metrics.ts'
 import { projectionMetrics } from './platform/projections/metrics.ts'
+import { createPast } from './platform/projections/past.ts'
 import { createProgress } from './platform/projections/progress.ts'
 import { projectionChecks } from './platform/projections/readiness.ts'
+import { verificationMetrics } from './platform/projections/verify-share.ts'
 import { createRateLimits } from './platform/rate-limits.ts'
 import { resubscriptionMetrics } from './platform/resubscriptions.ts'
 import { foldInMemory } from './platform/rows.ts'
 import { fold } from './platform/runner.ts'
 import type { Services } from './services.ts'
+import { snapshotRoutes } from './snapshots/routes.ts'
+import { verificationRoutes } from './verification/routes.ts'
 
 /** What is left to say of a mail that was taken away. */
 const EmailRemoval = Type.Object({ id: Id, removed: Type.Literal(true), revision: Type.Integer({ minimum: 0 }) }, { title: 'EmailRemoval' })
@@ -85,12 +90,17 @@ type Options = {
   tls?: ServerOptions['tls']
   /** The origins of pages that browsers let ask this service. */
   origins?: readonly string[] | undefined
+  /** How much of answers is kept; 0: none is. */
+  cacheBytes?: number
   version: string
   log: Logger
 }
 
+const CACHE_BYTES = 32 * 1024 * 1024
+
 /** The HTTP API: every route is derived from the lists of commands and queries. */
-export async function createApp({ services, tables, checks, adminKey, rateLimits, version, log, ...http }: Options): Promise<App> {
+export async function createApp(options: Options): Promise<App> {
+  const { services, tables, checks, adminKey, rateLimits, cacheBytes = CACHE_BYTES, version, log, ...http } = options
   const { pool, store, runner, claims, vault, jobs } = services
   const keys = createApiKeys(pool, adminKey, { permissionsOf })
   const limits = rateLimits && { byRole: rateLimits, counted: createRateLimits(pool) }
@@ -118,14 +128,18 @@ export async function createApp({ services, tables, checks, adminKey, rateLimits
     commandRoute(server, command, views[command.decider.category]!, execute, secret, previews[command.operationId])
   batchRoute(server, runner, claims, secret)
 
+  const past = createPast(pool, store, projections)
+  const answering = { tables, past, cache: createAnswerCache(pool, cacheBytes) }
   for (const query of queries) {
     const asked = query.operationId === 'getContact' ? contactNowOrThen(query, runner.load) : query
-    queryRoute(server, asked, pool, tables)
+    queryRoute(server, asked, pool, answering)
   }
-  queryRoute(server, contactHistory(runner.load), pool)
+  queryRoute(server, contactHistory(runner.load, past), pool)
   journalRoutes(server, services)
   jobRoutes(server, jobs)
   projectionRoutes(server, services, progress)
+  snapshotRoutes(server, services)
+  verificationRoutes(server, services)
   await importRoutes(server, services)
   emailFileRoutes(server, services)
   syncRoutes(server, services)
@@ -139,6 +153,7 @@ export async function createApp({ services, tables, checks, adminKey, rateLimits
   projectionMetrics(metrics, progress)
   resubscriptionMetrics(metrics, pool)
   enrichmentMetrics(metrics, pool, services.enrichers)
+  verificationMetrics(metrics, pool)
   metricsRoute(server, metrics)
   await server.ready()
   return { server, keys, setClosing }

@@ -28,6 +28,9 @@ type Required =
   | 'mailboxSyncSeconds'
   | 'rateLimits'
   | 'atOnce'
+  | 'snapshots'
+  | 'snapshotsMebibytes'
+  | 'cacheMebibytes'
   | WithDefault
 
 /** The checked settings. Optional ones that nobody set are not there. */

@@ -17,3 +17,9 @@ export const httpUrl = (text: string) => {
   if (url && ['http:', 'https:'].includes(url.protocol)) return text.replace(/\/+$/, '')
   throw new Error('has to be an address that starts with http:// or https://')
 }
+
+export const wholeNumber = (least: number, most: number) => (text: string) => {
+  const number = Number(text)
+  if (/^\d{1,9}$/.test(text) && number >= least && number <= most) return number
+  throw new Error(`has to be a whole number from ${least} to ${most}`)
+}

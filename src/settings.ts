@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { enrichmentSettings } from './enrichment/settings.ts'
 import { mailboxSettings } from './mailboxes/settings.ts'
 import type { AwsKmsAddress } from './platform/kms-aws.ts'
-import { httpUrl, matching, setting } from './setting.ts'
+import { httpUrl, matching, setting, wholeNumber } from './setting.ts'
 
 const port = (text: string) => {
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
@@ -205,5 +205,24 @@ export const settings = {
     name: 'SMARTCRM_DEMO',
     description: '1: a demo with a made-up mailbox, in the folder ./data/demo unless SMARTCRM_DATA is set; as `smartcrm start --demo`',
     parse: (text) => matching(/^(0|1|true|false)$/, '1 or 0')(text) === '1' || text === 'true',
+  }),
+  snapshots: setting({
+    name: 'SMARTCRM_SNAPSHOTS',
+    default: '10',
+    description:
+      'How many past moments can be asked about at once (`POST /v1/snapshots`): those that were not used for longest are dropped',
+    parse: wholeNumber(1, 1_000),
+  }),
+  snapshotsMebibytes: setting({
+    name: 'SMARTCRM_SNAPSHOTS_MIB',
+    default: '20480',
+    description: 'How much room the tables of past moments may take in Postgres, in MiB',
+    parse: wholeNumber(1, 999_999_999),
+  }),
+  cacheMebibytes: setting({
+    name: 'SMARTCRM_CACHE_MIB',
+    default: '32',
+    description: 'How much of its answers an API process keeps in memory while the tables stand still, in MiB; 0: nothing',
+    parse: wholeNumber(0, 1_000_000),
   }),
 }

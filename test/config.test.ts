@@ -48,6 +48,9 @@ t.test('without any setting it is a service for this machine, with its data besi
     rateLimits: { '*': { requests: 6000, seconds: 60 } },
     atOnce: 256,
     ...enrichment,
+    snapshots: 10,
+    snapshotsMebibytes: 20_480,
+    cacheMebibytes: 32,
   })
 })
 
@@ -96,6 +99,9 @@ t.test('every setting is read', async (t) => {
     GMAIL_QUOTA_SECONDS: '30',
     MAILBOX_SYNC_SECONDS: '5',
     SMARTCRM_DEMO: '1',
+    SMARTCRM_SNAPSHOTS: '3',
+    SMARTCRM_SNAPSHOTS_MIB: '1000',
+    SMARTCRM_CACHE_MIB: '0',
   })
   t.strictSame(config, {
     port: 8080,
@@ -142,6 +148,9 @@ t.test('every setting is read', async (t) => {
     gmailQuotaSeconds: 30,
     mailboxSyncSeconds: 5,
     demo: true,
+    snapshots: 3,
+    snapshotsMebibytes: 1000,
+    cacheMebibytes: 0,
   })
   t.strictSame(Object.keys(config).sort(), Object.keys(settings).sort(), 'this test knows them all')
 })

@@ -23,6 +23,13 @@ const RebuildInput = Type.Object(
       }),
     ),
     park: Type.Optional(Type.Boolean({ default: false, description: 'Park events that cannot be applied, instead of halting there.' })),
+    prove: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'Before the switch compare every row with a second reading of the log, which takes as long again; else a sample of streams is.',
+      }),
+    ),
   },
   { additionalProperties: false },
 )
@@ -86,8 +93,8 @@ export function projectionRoutes(
       response: acted(ProjectionList, 'It has begun: how it is now.'),
     },
     async handler(request) {
-      const { names, park = false } = (request.body ?? {}) as Static<typeof RebuildInput>
-      await rebuild(pool, names ? [...new Set(names)].map(declared) : projections, park)
+      const { names, park = false, prove = false } = (request.body ?? {}) as Static<typeof RebuildInput>
+      await rebuild(pool, names ? [...new Set(names)].map(declared) : projections, park, prove)
       return { data: await status(true) }
     },
   })

@@ -1,8 +1,8 @@
 import type { Command, CommanderError } from 'commander'
 import type { BadBlob, BlobsReport } from '../blob-care.ts'
 import type { Config } from '../config.ts'
-import { Fault } from '../platform/fault.ts'
 import type { Services } from '../services.ts'
+import { withServices } from './servers.ts'
 import { type Outcome, tell } from './tell.ts'
 
 type Told = { line: string; data: object; bad?: readonly BadBlob[] }
@@ -46,27 +46,6 @@ async function sweep(services: Services): Promise<Told> {
 function outcomeOf({ line, data, bad = [] }: Told): Outcome {
   const lines = bad.map(({ keyId, sha256, of, what }) => `${of}: the blob ${sha256} of key ${keyId}: ${what}`)
   return { text: [...lines, line].join('\n'), data: { ...data, bad }, code: bad.length > 0 ? EXIT.damaged : EXIT.done }
-}
-
-async function withServices<T>(config: Config, work: (services: Services) => Promise<T>): Promise<T> {
-  const { databaseUrl, eventStoreUrl, dataFolder } = config
-  if (!databaseUrl || !eventStoreUrl) {
-    throw new Fault(
-      'Set EVENTSTORE_URL and DATABASE_URL. Where `smartcrm start` runs its own servers, give it the settings EVENTSTORE_PORT and POSTGRES_PORT: ' +
-        'these are then esdb://127.0.0.1:EVENTSTORE_PORT?tls=false and ' +
-        `postgres://postgres:PASSWORD@127.0.0.1:POSTGRES_PORT/smartcrm, with the password in ${dataFolder}/postgres/password.`,
-    )
-  }
-  const [{ openServices }, { createLogger }] = await Promise.all([import('../services.ts'), import('../platform/log.ts')])
-  const services = await openServices({ ...config, databaseUrl, eventStoreUrl }, createLogger('silent', 'blobs')).catch((cause) => {
-    if (cause instanceof Fault) throw cause
-    throw new Fault(`The vault cannot be opened (${cause.message || cause.code}): is DATABASE_URL that of a running SmartCRM?`, { cause })
-  })
-  try {
-    return await work(services)
-  } finally {
-    await services.close()
-  }
 }
 
 const count = (blobs: number) => `${blobs.toLocaleString('en')} blob${blobs === 1 ? '' : 's'}`

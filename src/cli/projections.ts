@@ -2,7 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { MultiBar, type SingleBar } from 'cli-progress'
 import type { Command, CommanderError } from 'commander'
 import type { ParkedEvent, ProjectionStatus, Replayed } from '../../schema/projection.ts'
+import type { VerifyResult } from '../../schema/verification.ts'
 import type { Config } from '../config.ts'
+import { inWords } from '../platform/projections/difference.ts'
+import { untilDone } from './job.ts'
 import { type Asking, asker } from './service.ts'
 import { tell } from './tell.ts'
 
@@ -43,12 +46,26 @@ export function projectionCommands(program: Command, config: () => Config): void
     'rebuild [name...]',
     'build tables anew from the whole log beside those that answer, and switch to them; all unless named',
     async (ask, names, options) => {
-      await ask('POST', path('rebuild'), { ...(names.length > 0 && { names }), park: options.park ?? false })
+      const { park = false, prove = false } = options
+      await ask('POST', path('rebuild'), { ...(names.length > 0 && { names }), park, ...(prove && { prove }) })
       return options.wait === false ? { text: 'It has begun.', data: {} } : untilBuilt(ask, names, options)
     },
   )
     .option('--park', 'park events that cannot be applied, instead of halting there')
+    .option('--prove', 'before the switch compare every row with what the log makes a second time')
     .option('--no-wait', 'do not wait for its end')
+  add(
+    'verify [name...]',
+    'compare every row with what the log makes anew, while everything goes on; all unless named',
+    async (ask, names, { json }) => {
+      const body = names.length > 0 ? { names } : {}
+      const result = await untilDone<VerifyResult>(ask, '/v1/admin/verify', body, json ?? false)
+      const { position, rows, differences } = result
+      const said = differences.length === 0 ? 'all are what the log makes' : `${differences.length} tables differ`
+      const text = [...differences.map(inWords), `Compared ${rows} rows at ${position}: ${said}.`].join('\n')
+      return { text, data: result, code: differences.length > 0 ? EXIT.left : EXIT.done }
+    },
+  )
   for (const action of ['pause', 'resume', 'rollback'] as const) {
     const what = {
       pause: 'stop it where it is; it goes on answering',
@@ -78,7 +95,7 @@ export function projectionCommands(program: Command, config: () => Config): void
   })
 }
 
-type Options = { json?: boolean; park?: boolean; wait?: boolean }
+type Options = { json?: boolean; park?: boolean; prove?: boolean; wait?: boolean; with?: string }
 
 const path = (...parts: string[]) => ['/v1/admin/projections', ...parts.map(encodeURIComponent)].join('/')
 

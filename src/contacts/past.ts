@@ -4,13 +4,13 @@ import type { Contact } from '../../schema/contact.ts'
 import { History, type HistoryEntry } from '../../schema/event.ts'
 import { Id } from '../../schema/shared.ts'
 import type { RecordedEvent } from '../platform/event.ts'
-import { checker } from '../platform/http/validation.ts'
-import { comparePositions, formatPosition, parsePosition } from '../platform/position.ts'
+import { asOfParameter } from '../platform/http/queries.ts'
+import { comparePositions, formatPosition, type Position } from '../platform/position.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
-import { Invalid, Refused } from '../platform/refusal.ts'
+import type { Moments } from '../platform/projections/moments.ts'
+import { Refused } from '../platform/refusal.ts'
 import { createMemoryTables, foldInMemory } from '../platform/rows.ts'
 import { fold } from '../platform/runner.ts'
-import { normaliseValue } from '../platform/values.ts'
 import { isVisible, type Viewer } from '../platform/viewer.ts'
 import { contact } from './contact.ts'
 
@@ -27,53 +27,37 @@ function sees(viewer: Viewer, events: readonly RecordedEvent[]): boolean {
   return state.status !== 'unknown' && isVisible(viewer, state)
 }
 
-const timeFaults = checker(Type.String({ format: 'date-time' }))
-
-/** The events that had been recorded at a moment: a position, or a time (before the first event that was recorded later). @throws Invalid */
-export function until(events: readonly RecordedEvent[], asOf: string): readonly RecordedEvent[] {
-  const position = parsePosition(asOf)
-  if (!position && timeFaults(asOf).length > 0) {
-    const message = 'must be a time with its zone, like 2026-03-01T09:30:00Z, or a position, like 8471.8471'
-    throw new Invalid([{ path: '/querystring/asOf', message }])
-  }
-  const time = position ? Number.NaN : Date.parse(normaliseValue.instant(asOf) as string)
-  const later = events.findIndex((event) => (position ? comparePositions(event.position, position) > 0 : Date.parse(event.created) > time))
-  return later === -1 ? events : events.slice(0, later)
-}
-
-/** `GET /contacts/{id}` as the tables answer it now, and with `?asOf` as its stream answers it for then. */
+/** `GET /contacts/{id}`, and with `asOf` where there is no snapshot what its stream tells: all but what mail says of it. */
 export const contactNowOrThen = (now: QueryEndpoint, load: Load): QueryEndpoint => ({
   ...now,
-  querystring: Type.Object({
-    ...now.querystring.properties,
-    asOf: Type.Optional(
-      Type.String({ description: 'A time (RFC 3339) or a position: the contact as it was then.', examples: ['2026-03-01T09:30:00Z'] }),
-    ),
-  }),
-  async run(db, input) {
-    const { asOf } = input.query as { asOf?: string }
-    if (asOf === undefined) return now.run(db, input)
-    const { id } = input.params as { id: string }
+  description: 'With `asOf` and without a snapshot of that moment, its own events tell of it: what mail says of it is left out then.',
+  async runFromLog(position, { params, viewer }) {
+    const { id } = params as { id: string }
     const all = await load(`contact-${id}`)
-    if (!sees(input.viewer, all)) return null
-    const events = until(all, asOf)
+    if (!sees(viewer, all)) return null
+    const events = upTo(all, position)
     if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
     return contactAt(events, id)
   },
 })
 
+const upTo = (events: readonly RecordedEvent[], position: Position | null) =>
+  position === null ? events : events.filter((event) => comparePositions(event.position, position) <= 0)
+
 /** `GET /contacts/{id}/history`: each event with its cause and what it changed, oldest first. */
-export const contactHistory = (load: Load): QueryEndpoint =>
+export const contactHistory = (load: Load, { resolve }: Pick<Moments, 'resolve'>): QueryEndpoint =>
   query({
     operationId: 'getContactHistory',
     path: '/contacts/{id}/history',
     summary: 'Everything that happened to a contact: when, by whom, and what it changed',
     params: Type.Object({ id: Id }),
-    querystring: Type.Object({}),
+    querystring: Type.Object(asOfParameter),
     response: History,
-    async run(_db, { params: { id }, viewer }) {
-      const events = await load(`contact-${id}`)
-      if (events.length === 0 || !sees(viewer, events)) return null
+    async run(_db, { params: { id }, query: { asOf }, viewer }) {
+      const position = asOf === undefined ? null : await resolve(asOf)
+      const all = await load(`contact-${id}`)
+      const events = upTo(all, position)
+      if (events.length === 0 || !sees(viewer, all)) return null
       const tables = createMemoryTables(contacts)
       let before: object = {}
       const data = events.map((event): Static<typeof HistoryEntry> => {

@@ -158,5 +158,5 @@ export function enrichmentRoutes(app: FastifyInstance, services: Services, table
     },
   })
 
-  queryRoute(app, enrichmentStatus(enrichers), pool, tables)
+  queryRoute(app, enrichmentStatus(enrichers), pool, { tables, past: null })
 }

@@ -5,6 +5,17 @@ import { disconnectJob } from '../mailboxes/disconnect-job.ts'
 import { syncJob } from '../mailboxes/sync-job.ts'
 import type { JobType } from '../platform/jobs.ts'
 import type { Services } from '../services.ts'
+import { auditJob } from '../verification/audit-job.ts'
+import { verifyJob } from '../verification/verify-job.ts'
 
 /** Every kind of job there is. A test keeps this list complete. */
-export const jobTypes: readonly JobType<Services>[] = [importJob, syncJob, disconnectJob, accessJob, enrichJob, enrichBulkJob]
+export const jobTypes: readonly JobType<Services>[] = [
+  importJob,
+  syncJob,
+  disconnectJob,
+  accessJob,
+  enrichJob,
+  enrichBulkJob,
+  verifyJob,
+  auditJob,
+]

@@ -8,6 +8,7 @@ import { answersOf, sendCacheable } from '../platform/http/queries.ts'
 import { closing } from '../platform/http/server.ts'
 import type { Logger } from '../platform/log.ts'
 import { type Position, START } from '../platform/position.ts'
+import { createMoments } from '../platform/projections/moments.ts'
 import { Unavailable } from '../platform/refusal.ts'
 import type { Services } from '../services.ts'
 import { journalCategories, parseFilter } from './filter.ts'
@@ -63,7 +64,8 @@ export function journalRoutes(
   { commentMs = 15_000, stallMs = 30_000, maxReaders = 1_000, tail }: StreamOptions = {},
 ): void {
   const sights = createSights(pool, app.log as Logger)
-  const pages = journal(store, codec, sights)
+  const moments = createMoments(pool, store)
+  const pages = journal(store, codec, sights, moments)
   const openTo = ({ caller: { permissions } }: FastifyRequest) => {
     const open = journalCategories.filter((category) => permissions.has(journalAccess[category]!))
     if (open.length === 0) throw nothingHere()
@@ -96,7 +98,7 @@ export function journalRoutes(
       const { actor } = request.caller
       if (!wantsStream(request.headers.accept)) {
         const asked = { params: {}, query: request.query as never, viewer: request.caller.viewer, actor }
-        const page = (await journal(store, codec, sights, openTo(request)).run(pool, asked)) as Static<typeof JournalPage>
+        const page = (await journal(store, codec, sights, moments, openTo(request)).run(pool, asked)) as Static<typeof JournalPage>
         const mails = new Set(page.data.flatMap(({ type, stream }) => (mailTypes.has(type) ? [stream] : [])))
         await Promise.all([...mails].map((stream) => reads.record(readOf(request, stream))))
         return sendCacheable(request, reply, page)

@@ -1,5 +1,5 @@
 import { type GmailPrices, gmailPrices } from '../providers/gmail-prices.ts'
-import { httpUrl, matching, setting } from '../setting.ts'
+import { httpUrl, matching, setting, wholeNumber } from '../setting.ts'
 
 const usual = Object.entries(gmailPrices).map(([method, units]) => `${method}=${units}`)
 
@@ -8,12 +8,6 @@ const prices = (text: string): Partial<GmailPrices> => {
   if (entries.every((entry) => entry !== null && Object.hasOwn(gmailPrices, entry[1]!)))
     return Object.fromEntries(entries.map((entry) => [entry![1], Number(entry![2])]))
   throw new Error(`has to be methods with their units, of ${usual.join(',')}`)
-}
-
-const wholeNumber = (least: number, most: number) => (text: string) => {
-  const number = Number(text)
-  if (/^\d{1,9}$/.test(text) && number >= least && number <= most) return number
-  throw new Error(`has to be a whole number from ${least} to ${most}`)
 }
 
 /** The settings of mailboxes; src/settings.ts takes them into its list. */

@@ -5,6 +5,9 @@ import { Unavailable } from './refusal.ts'
 
 const CACHED_KEYS = 50_000
 
+/** The vault never had such a key, or it was restored from a backup older than the log. */
+export class UnknownKey extends Unavailable {}
+
 export type KeyLookup = {
   /** The keys of these ids; null for a destroyed one. @throws Unavailable when they cannot be looked up: never to be taken for erased; KeyDamaged */
   keys(ids: Iterable<string>): Promise<Map<string, Buffer | null>>
@@ -65,7 +68,7 @@ export function createKeyLookup(pool: Pool, masters: MasterKeys): KeyLookup {
       const unknown = missing.filter((id) => !found.has(id))
       // Not there at all is not the same as destroyed: a vault restored from an older backup than the log would look like this.
       if (unknown.length > 0)
-        throw new Unavailable(
+        throw new UnknownKey(
           `The vault has no key ${unknown[0]} (${unknown.length} missing). Was it restored from a backup older than the log?`,
         )
       return found

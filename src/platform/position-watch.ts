@@ -31,7 +31,7 @@ export function watchPosition(pool: Pool, log: Logger, { pollMs = 1_000 } = {}):
   const closing = new AbortController()
   const { signal } = closing
   const waiting = new Set<{ position: Position; end(isReached: boolean): void }>()
-  let known: Answered = { position: START, epoch: -1, isOne: false }
+  let known: Answered = { position: START, epoch: -1, parkedVersion: 0, isOne: false }
   let heard: number | null = null
   let reason: string | null = 'the position of the read tables has not been read yet'
   const pause = (ms: number) => delay(ms, undefined, { signal }).catch(() => {})

@@ -1,8 +1,9 @@
 import type { Static, TObject, TSchema } from '@sinclair/typebox'
-import { type IdentifierSqlToken, sql } from 'slonik'
+import { type FragmentSqlToken, type IdentifierSqlToken, sql } from 'slonik'
 import type { AnyEventType } from '../../schema/define.ts'
 import type { Database } from './database.ts'
 import type { RecordedEvent } from './event.ts'
+import type { Position } from './position.ts'
 import type { Traced } from './tracing.ts'
 import type { Viewer } from './viewer.ts'
 
@@ -44,6 +45,8 @@ export type Table<C extends Columns = Columns, K extends keyof C = keyof C> = Ta
   readonly name: string
   /** Its qualified name for SQL. */
   readonly sql: IdentifierSqlToken
+  /** The same, also where a past moment is asked about: of how it is now. What decides who sees something is asked of this. */
+  readonly now: FragmentSqlToken
   /** The row is now exactly this. */
   put(row: RowOf<C, K>): RowWrite
   /** These columns change, if there is such a row. */
@@ -87,6 +90,14 @@ export type QueryEndpoint<P extends TObject = TObject, Q extends TObject = TObje
   readonly response: R
   /** Null means: there is no such thing (404), or the viewer does not see it. @param input.actor who asks, as it stands in events; nobody, unless given */
   run(db: Database, input: { params: Static<P>; query: Static<Q>; viewer: Viewer; actor?: string }): Promise<Static<R> | null>
+  /**
+   * The same as of a past position, where there are no tables of it: what the log alone can tell, to whom it may be told now. Left out: it needs such tables.
+   * @param position null: of all that there is
+   */
+  runFromLog?(
+    position: Position | null,
+    input: { params: Static<P>; query: Static<Q>; viewer: Viewer; actor?: string },
+  ): Promise<Static<R> | null>
 }
 
 /** Declares a query; only fixes its types. */
@@ -171,6 +182,7 @@ function bind(name: string, declaration: TableDeclaration): Table {
     ...declaration,
     name,
     sql: sql.identifier(['read', name]),
+    now: { ...sql.fragment``, sql: `"read"/* as it is now */."${name}"` },
     put: write('put'),
     patch: write('patch'),
     merge: write('merge'),

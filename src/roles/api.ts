@@ -50,6 +50,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     atOnce: config.atOnce,
     origins: config.origins,
     tls,
+    cacheBytes: config.cacheMebibytes * 2 ** 20,
     version,
     log,
   })

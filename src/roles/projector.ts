@@ -9,11 +9,12 @@ import type { Position } from '../platform/position.ts'
 import { leadProjections } from '../platform/projections/lead.ts'
 import { keepResubscriptions } from '../platform/resubscriptions.ts'
 import { uuidv5 } from '../platform/uuid.ts'
+import { keepWitness } from '../platform/witness.ts'
 import { openServices } from '../services.ts'
 import { connected } from './connected.ts'
 import { isSupervised, type Running } from './role.ts'
 
-/** Folds the log into the read tables; where several run, one does and the others stand by. */
+/** Folds the log into the read tables, and keeps a witness of it; where several run, one does and the others stand by. */
 export async function run(config: Config, log: Logger): Promise<Running> {
   const urls = connected(config)
   await migrate(urls.databaseUrl, log)
@@ -25,13 +26,16 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     subscribe: (after: Position | null, signal: AbortSignal) => store.subscribe({ after, signal }),
   }
   const declared = new Set(Object.keys(allEvents))
-  const leading = leadProjections({ pool, log, source, projections, declared, owner: ownerOf(config) })
+  const owner = ownerOf(config)
+  const snapshots = { count: config.snapshots, bytes: config.snapshotsMebibytes * 2 ** 20 }
+  const leading = leadProjections({ pool, log, source, projections, declared, owner, snapshots })
+  const witness = keepWitness({ pool, log, subscribe: source.subscribe, owner })
   const keeping = keepResubscriptions({ pool, log, role: 'projector', counts: store.resubscriptions })
   return {
     async close() {
       keeping.close()
       // What is being written is written to its end before the connections go.
-      await leading.close()
+      await Promise.all([leading.close(), witness.close()])
       await services.close()
     },
   }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { projections } from '../../projections/index.ts'
 import { startSweeping } from '../blob-care.ts'
 import type { Config } from '../config.ts'
 import { dispatch } from '../contacts/upsert.ts'
@@ -9,6 +10,7 @@ import { startWorker } from '../platform/jobs-worker.ts'
 import { holdLease } from '../platform/lease.ts'
 import type { Logger } from '../platform/log.ts'
 import { migrate } from '../platform/migrate.ts'
+import { keepVerifying } from '../platform/projections/verify-share.ts'
 import { areBorn, bearReactors, createReactors, REACTORS } from '../platform/reactor.ts'
 import { keepResubscriptions } from '../platform/resubscriptions.ts'
 import { reactors } from '../reactors/index.ts'
@@ -42,6 +44,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     const sweeping = startSweeping(services, log)
     const enriching = startEnrichingOnCreation(services, log)
     const schedule = startSchedule(services, log)
+    const verifying = keepVerifying({ pool, source: { ...store, decode: codec.decode }, projections }, log)
     const lease =
       reactors.length > 0
         ? holdLease({ pool, log, owner: randomUUID(), when: areBorn(reactors), checkpoint: REACTORS }, reacting.lead)
@@ -51,7 +54,8 @@ export async function run(config: Config, log: Logger): Promise<Running> {
       async close() {
         heartbeat.close()
         keeping.close()
-        await Promise.all([worker.close(graceMs()), lease?.close(), sweeping.close(), enriching.close(), schedule.close()])
+        const followers = [lease, sweeping, enriching, schedule, verifying]
+        await Promise.all([worker.close(graceMs()), ...followers.map((one) => one?.close())])
         await services.close()
       },
     }

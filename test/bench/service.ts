@@ -1,6 +1,6 @@
 /**
  * The service beside peers that do the same in the simplest good way. Rows: (a) commands, (b) queries, (c) a day's mix, (d) command to visible, (e) all
- * tables from a log, (f) append and project. Arguments, with what they are unless given: rows=abcdef contacts=20000 seconds=10 rounds=3 callers=16
+ * tables from a log, (f) append and project, (g) answers that are kept. Arguments, with what they are unless given: rows=abcdefg contacts=20000 seconds=10 rounds=3 callers=16
  * appends=10000 events=1000000 rebuilds=2 cache=FOLDER (where the log of (e) is kept from one run to the next).
  */
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -15,7 +15,7 @@ import type { Row } from './service/rows.ts'
 export type Sizes = HttpSizes & AppendSizes & RebuildSizes & { readonly rows: string }
 
 export const sizes: Sizes = {
-  rows: 'abcdef',
+  rows: 'abcdefg',
   contacts: 20_000,
   seconds: 10,
   rounds: 3,
@@ -30,7 +30,7 @@ export const sizes: Sizes = {
 export async function measure(sizes: Sizes): Promise<Row[]> {
   const { rows } = sizes
   return [
-    ...(/[abcdf]/.test(rows) ? await withSystem(sizes) : []),
+    ...(/[abcdfg]/.test(rows) ? await withSystem(sizes) : []),
     ...(rows.includes('e') ? [await withStack((stack) => measureRebuild(stack, sizes))] : []),
   ]
 }
@@ -43,7 +43,7 @@ const withSystem = (sizes: Sizes): Promise<Row[]> =>
     await chmod(folder, 0o755)
     const system = await startSystem(stack, join(folder, 'data'))
     const postmaster = Number.parseInt(await readFile(join(system.folder, 'postgres/cluster/postmaster.pid'), 'utf8'), 10)
-    const measured = /[abcd]/.test(sizes.rows) ? await measureHttp(stack, system, postmaster, sizes, sizes.rows) : []
+    const measured = /[abcdg]/.test(sizes.rows) ? await measureHttp(stack, system, postmaster, sizes, sizes.rows) : []
     if (sizes.rows.includes('f')) measured.push(...(await measureAppends(stack, system, sizes)))
     const roles = await Promise.all(
       ['api', 'projector', 'worker', 'eventstore'].map(async (role) => [role, await peakMegabytes(await system.pid(role))]),

@@ -1,23 +1,30 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { projections } from '../../projections/index.ts'
 import type { ProjectionStatus } from '../../schema/projection.ts'
 import { sql } from '../../src/platform/database.ts'
+import { createLogger } from '../../src/platform/log.ts'
+import { run as runWorker } from '../../src/roles/worker.ts'
 import { adminKey, testApi } from '../support/api.ts'
 import { until } from '../support/processes.ts'
 
 const main = join(import.meta.dirname, '../../src/main.ts')
-t.setTimeout(120_000)
+t.setTimeout(400_000)
 const api = await testApi(t)
 const { pool } = api.services
 
 /** The command as a process of its own, so that exit codes and output are real. */
-async function run(...args: string[]) {
-  const child = spawn(process.execPath, [main, 'projections', ...args], {
-    env: { PATH: process.env['PATH'], SMARTCRM_KEY: adminKey, SMARTCRM_URL: api.url },
+const run = (...args: string[]) => runCommand('projections', ...args)
+
+async function runCommand(...args: string[]) {
+  const { dataFolder, databaseUrl, eventStoreUrl } = api.config
+  const servers = { SMARTCRM_DATA: dataFolder, DATABASE_URL: databaseUrl, EVENTSTORE_URL: eventStoreUrl }
+  const child = spawn(process.execPath, [main, ...args], {
+    env: { PATH: process.env['PATH'], SMARTCRM_KEY: adminKey, SMARTCRM_URL: api.url, ...servers },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const [[code], stdout, stderr] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
@@ -87,6 +94,57 @@ t.test('what is parked is listed and replayed', async (t) => {
   await until('the count of it', async () => (await status('contacts')).answering?.parked.events === 1)
   t.match(await run('replay', 'contacts'), { code: 0, stdout: '1 events are in the tables now; 0 streams stay parked.\n' })
   t.match(await run('replay', 'contacts'), { code: 0, stdout: /^0 events/ })
+})
+
+t.test('tables and log are verified, and what is wrong ends with 1', async (t) => {
+  const worker = await runWorker(api.config, createLogger('silent', 'test'))
+  t.teardown(worker.close)
+  // What was replayed above went behind what had come after it.
+  t.equal((await run('rebuild', 'contacts')).code, 0)
+  const sound = await run('verify')
+  t.match(sound, { code: 0, stdout: /^Compared \d+ rows at \d+\.\d+: all are what the log makes\.\n$/ })
+  await pool.rows(sql.unsafe`update read.contacts_v1 set company = 'Damaged'`)
+  t.match(await run('verify', 'contacts'), {
+    code: 1,
+    stdout: /^contacts_v1: rows 1 changed; first .*\(company\)\nCompared 1 rows .*1 tables differ/,
+  })
+  t.match(await run('rebuild', 'contacts', '--prove'), { code: 0 })
+  t.match(await run('verify', 'contacts', '--json'), { code: 0, stdout: /"differences": \[\]/ })
+
+  const audit = await runCommand('audit', 'verify', '--json')
+  t.match(JSON.parse(audit.stdout), { found: 0, findings: [], seal: { position: String } })
+  const seal = join(t.testdir({ 'seal.json': audit.stdout }), 'seal.json')
+  t.match(await runCommand('audit', 'verify', '--seal', seal), { code: 0, stdout: /all are as they were written\.\nSeal: / })
+  const forged = join(t.testdir({ 'seal.json': audit.stdout.replace(/"digest": "../, '"digest": "zz') }), 'seal.json')
+  t.match(await runCommand('audit', 'verify', '--seal', forged), { code: 2, stderr: /has no seal in it/ })
+})
+
+t.test('a changed file shows what it would make, before anything is switched', async (t) => {
+  const file = new URL('../../projections/contacts.ts', import.meta.url)
+  const changed = (await readFile(file, 'utf8'))
+    .replaceAll(/from '\.\.?\//g, (from) =>
+      from
+        .replace("'", `'${new URL(from.includes('..') ? '../../' : '../../projections/', import.meta.url).pathname}`)
+        .replace(/\.\.?\/$/, ''),
+    )
+    .replace('company: company ?? null', "company: company ?? 'Unknown'")
+  const folder = t.testdir({ 'contacts.ts': changed })
+  const diff = await runCommand('projections', 'diff', 'contacts', '--with', join(folder, 'contacts.ts'))
+  t.match(
+    diff,
+    {
+      code: 1,
+      stdout:
+        /^contacts: rows 1 changed; first {"contactId":"[0-9a-f-]+"} changed \(company\)\ncontactMethods: all 0 rows stay as they are\n/,
+    },
+    diff.stderr,
+  )
+  t.match(await runCommand('projections', 'diff', 'contacts', '--with', file.pathname), { code: 0, stdout: /no row would be another/ })
+  t.match(await runCommand('projections', 'diff', 'emails', '--with', file.pathname), {
+    code: 2,
+    stderr: /exports no projection emails, but contacts/,
+  })
+  t.match(await runCommand('projections', 'diff', 'contacts', '--with', join(folder, 'none.ts')), { code: 2, stderr: /cannot be loaded/ })
 })
 
 t.test('wrong calls say what is wrong', async (t) => {

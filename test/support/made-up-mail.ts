@@ -15,7 +15,7 @@ export type MadeUp = {
 
 export const OWN_ADDRESS = 'me@own.example'
 
-const randoms = (seed: number) => createRandom(seed).next
+export const randoms = (seed: number) => createRandom(seed).next
 
 const FIRST = ['Ada', 'Émile', 'Grace', 'Jürgen', 'Łucja', 'Noor', 'Søren', 'Željka', 'Yuki', 'Zoë', 'Omar', 'Inês']
 const LAST = ['Amber', 'Birch', 'Cedar', 'Dahlia', 'Elm', 'Fern', 'Gorse', 'Hazel', 'Iris', 'Juniper']

@@ -4,10 +4,12 @@ import { PositionText } from '../../../schema/shared.ts'
 import type { Database } from '../database.ts'
 import { formatPosition, type Position, parsePosition } from '../position.ts'
 import type { QueryEndpoint } from '../projection.ts'
+import type { Past } from '../projections/past.ts'
 import { Invalid, Refused, Unavailable } from '../refusal.ts'
+import { type AnswerCache, type Cached, type Prepared, prepare } from './answer-cache.ts'
 import { positionHeader } from './commands.ts'
 import { problemResponse } from './openapi.ts'
-import { etagOf, matchesNone, waitSeconds } from './preconditions.ts'
+import { matchesNone, waitSeconds } from './preconditions.ts'
 import { closing } from './server.ts'
 
 /** What is known of how far the read tables have come. */
@@ -31,6 +33,16 @@ const queryHeaders = Type.Object(
   { additionalProperties: true },
 )
 
+/** For every question that has a past. */
+export const asOfParameter = {
+  asOf: Type.Optional(
+    Type.String({
+      description: 'A time (RFC 3339) or a SmartCRM-Position: as it was then. Lists need a snapshot of that moment: `POST /v1/snapshots`.',
+      examples: ['2026-03-01T09:30:00Z'],
+    }),
+  ),
+}
+
 const etagHeader = { ETag: { type: 'string', description: 'Names this very answer: send it back as If-None-Match.' } }
 
 /** What a query answers, for its route's schema. @param hasPosition the answer tells how far the tables were */
@@ -44,9 +56,53 @@ export const answersOf = (found: object, hasPosition = false) => ({
   default: problemResponse,
 })
 
-/** Makes a query an endpoint. @param tables absent for a question that the log itself answers, which is never behind */
-export function queryRoute(app: FastifyInstance, endpoint: QueryEndpoint, db: Database, tables?: Tables): void {
+/** What a query of the read tables is answered with. What also depends on the time has no past, and is not kept. */
+export type Answering = { readonly tables: Tables } & ({ readonly past: Past; readonly cache: AnswerCache } | { readonly past: null })
+
+/** Makes a query an endpoint. @param answering absent for a question that the log itself answers, which is never behind */
+export function queryRoute(app: FastifyInstance, endpoint: QueryEndpoint, db: Database, answering?: Answering): void {
   const { operationId, path, summary, description, params, querystring, response } = endpoint
+  const inputOf = ({ params, caller: { viewer, actor } }: FastifyRequest, query: object) => ({
+    params: params as never,
+    query: query as never,
+    viewer,
+    actor,
+  })
+  const ask = async (db: Database, request: FastifyRequest, query: object) => endpoint.run(db, inputOf(request, query))
+
+  const answerPast = async (asOf: string, request: FastifyRequest, query: object, past: Past, tables: Tables) => {
+    const position = await past.resolve(asOf)
+    // What belongs to somebody is shown by whose it is now, and tables of the past tell whose it was.
+    const seesAll = request.caller.viewer.sees === 'all'
+    const then = position && seesAll && (await past.tables(position))
+    if (then) return { answer: prepareIfAny(await ask(then, request, query).catch(whenDropped(asOf))), position }
+    if (endpoint.runFromLog) {
+      const found = await endpoint.runFromLog(position, inputOf(request, query))
+      return { answer: prepareIfAny(found), position: position ?? tables.current() }
+    }
+    if (position && !seesAll)
+      throw new Refused('past-not-shown', 'This is answered as of a past moment only to keys that see everything.', 403)
+    if (position) throw snapshotMissing(asOf)
+    // It is still to come: how it will have been is how it is.
+    const seen = tables.current()
+    return { answer: prepareIfAny(await ask(db, request, query)), position: seen }
+  }
+
+  const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<Cached> => {
+    if (!answering) return { answer: prepareIfAny(await ask(db, request, request.query as object)), position: null }
+    const { asOf, ...query } = request.query as { asOf?: string }
+    const { tables } = answering
+    if (asOf !== undefined && answering.past) return answerPast(asOf, request, query, answering.past, tables)
+    await waitForTables(request, reply, tables)
+    const seen = tables.current()
+    if (!answering.past) return { answer: prepareIfAny(await ask(db, request, query)), position: seen }
+    const { viewer, actor } = request.caller
+    // All that an answer follows from beside the tables: who asks, what he sees, and what he asks.
+    const key = JSON.stringify([actor, viewer.sees, viewer.owner, viewer.team, request.url])
+    const { answer, position } = await answering.cache.answer(key, () => ask(db, request, query))
+    return { answer, position: position ?? seen }
+  }
+
   app.get(`/v1${path.replaceAll(/\{(\w+)\}/g, ':$1')}`, {
     schema: {
       operationId,
@@ -54,38 +110,50 @@ export function queryRoute(app: FastifyInstance, endpoint: QueryEndpoint, db: Da
       ...(description && { description }),
       tags: [path.split('/')[1]!],
       params,
-      querystring: { ...querystring, additionalProperties: false },
+      querystring: {
+        ...(answering?.past ? Type.Object({ ...querystring.properties, ...asOfParameter }) : querystring),
+        additionalProperties: false,
+      },
       headers: queryHeaders,
-      response: answersOf(response, tables !== undefined),
+      response: answersOf(response, answering !== undefined),
     },
     async handler(request, reply) {
-      if (tables) await waitForTables(request, reply, tables)
-      const seen = tables?.current()
-      const found = await endpoint.run(db, {
-        params: request.params as never,
-        query: request.query as never,
-        viewer: request.caller.viewer,
-        actor: request.caller.actor,
-      })
+      const { answer: found, position } = await answer(request, reply)
       if (found === null)
         throw new Refused(`${path.split('/')[1]!.replace(/(x)es$|s$/, '$1')}-not-found`, 'There is nothing with this id.', 404)
-      if (seen) reply.header('smartcrm-position', formatPosition(seen))
-      return sendCacheable(request, reply, found)
+      if (position) reply.header('smartcrm-position', formatPosition(position))
+      return sendPrepared(request, reply, found)
     },
   })
 }
 
+const prepareIfAny = (found: unknown) => (found === null ? null : prepare(found))
+
+const snapshotMissing = (asOf: string) =>
+  new Refused(
+    'snapshot-missing',
+    'There are no tables as of this moment: make them by this request, and ask again when they are ready.',
+    409,
+    {
+      request: { method: 'POST', path: '/v1/snapshots', body: { asOf } },
+    },
+  )
+
+/** The one that was found may have been dropped before it was asked: another moment was asked for, or somebody was erased. */
+const whenDropped = (asOf: string) => (error: unknown) => {
+  throw (error as { code?: unknown } | null)?.code === '42P01' ? snapshotMissing(asOf) : error
+}
+
 /** Sends an answer with its ETag and the address of the page after it, or 304 where the caller has it already. */
-export function sendCacheable(request: FastifyRequest, reply: FastifyReply, found: unknown): FastifyReply {
-  const next = nextLink(request, found)
-  if (next) reply.header('link', `<${next}>; rel="next"`)
-  const answer = JSON.stringify(found)
-  const { revision } = found as { revision?: unknown }
-  const etag = etagOf(answer, typeof revision === 'number' ? revision : undefined)
+export const sendCacheable = (request: FastifyRequest, reply: FastifyReply, found: unknown): FastifyReply =>
+  sendPrepared(request, reply, prepare(found))
+
+function sendPrepared(request: FastifyRequest, reply: FastifyReply, { text, etag, nextCursor }: Prepared): FastifyReply {
+  if (nextCursor !== null) reply.header('link', `<${nextLink(request, nextCursor)}>; rel="next"`)
   // Answers are personal, and another key may see other things.
   reply.header('etag', etag).header('cache-control', 'private, no-cache').header('vary', 'authorization')
   if (matchesNone(request.headers['if-none-match'], etag)) return reply.code(304).send()
-  return reply.type('application/json; charset=utf-8').serializer(String).send(answer)
+  return reply.type('application/json; charset=utf-8').serializer(String).send(text)
 }
 
 /** Nothing waits without a bound: a wait that cannot be met answers 503 in its time. */
@@ -105,10 +173,8 @@ async function waitForTables({ headers, server, work }: FastifyRequest, reply: F
 }
 
 /** The address of the next page, relative to the host (RFC 8288), whatever host the request named. */
-function nextLink(request: FastifyRequest, found: unknown): string | null {
-  const { nextCursor } = found as { nextCursor?: unknown }
-  if (typeof nextCursor !== 'string') return null
+function nextLink(request: FastifyRequest, cursor: string): string {
   const { pathname, searchParams } = new URL(request.url, 'http://localhost')
-  searchParams.set('cursor', nextCursor)
+  searchParams.set('cursor', cursor)
   return `${pathname}?${searchParams}`
 }

@@ -10,19 +10,23 @@ export type Answered = {
   readonly position: Position
   /** Within one of them it never goes back. */
   readonly epoch: number
+  /** Grows with every change of what is parked, and when parked events are put in. */
+  readonly parkedVersion: number
   /** All of it is at the live position. */
   readonly isOne: boolean
 }
 
 export async function readAnswered(db: Database): Promise<Answered> {
-  const [row] = await db.rows<PositionRow & { epoch: number; isOne: boolean }>({
+  const [row] = await db.rows<PositionRow & Omit<Answered, 'position'>>({
     ...sql.unsafe`
-      select ${selectPosition}, (select epoch from smartcrm.checkpoints where name = ${LIVE}) as epoch, count(*) over () = 1 as "isOne"
+      select ${selectPosition}, (select epoch from smartcrm.checkpoints where name = ${LIVE}) as epoch, count(*) over () = 1 as "isOne",
+        (select parked_version from smartcrm.checkpoints where name = ${LIVE}) as "parkedVersion"
       from smartcrm.checkpoints where name = ${LIVE} or name in (select checkpoint from smartcrm.projections where place = 'read')
       order by commit_position, prepare_position limit 1`,
     name: 'answered-position',
   })
-  return { position: toPosition(row!), epoch: row!.epoch, isOne: row!.isOne }
+  const { epoch, parkedVersion, isOne } = row!
+  return { position: toPosition(row!), epoch, parkedVersion, isOne }
 }
 
 /**

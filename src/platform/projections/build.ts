@@ -4,17 +4,22 @@ import { type Database, type Pool, sql } from '../database.ts'
 import type { RecordedEvent, StoredEvent } from '../event.ts'
 import type { Term } from '../lease.ts'
 import type { Logger } from '../log.ts'
-import { comparePositions, type Position, START } from '../position.ts'
+import { comparePositions, formatPosition, type Position, START } from '../position.ts'
 import type { Projection } from '../projection.ts'
 import { createProjector, ProjectionHalted } from '../projector.ts'
 import { Unapplicable } from '../projector-fault.ts'
 import { refreshAll } from '../table-store.ts'
+import { compareTables } from './compare.ts'
+import { inWords } from './difference.ts'
 import { join } from './join.ts'
+import { createMoments } from './moments.ts'
 import { createPace } from './pace.ts'
 import { parkedStreams } from './parked.ts'
+import { measureSnapshot, readSnapshot, type Snapshot } from './snapshots.ts'
 import { changeStates, detach, type ProjectionRow, readRows, setState } from './states.ts'
 import { indexStatements } from './tables.ts'
 import { countRows, createSample, verifySample } from './verify.ts'
+import { withProof } from './verify-tables.ts'
 
 /** The log, as much of it as projections need. See EventStore and Codec. */
 export type Log = {
@@ -51,7 +56,11 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
     sample.look(events)
     return source.decode(events)
   }
-  const { subscribe } = source
+  /** Where it is to end, if it is not to become one with what is live. */
+  const snapshot = await snapshotAt(pool, checkpoint)
+  const subscribe: Log['subscribe'] = snapshot
+    ? (after, signal) => upTo(snapshot.position, source.subscribe(after, signal))
+    : source.subscribe
 
   const members = async () => {
     const rows = (await readRows(pool)).filter((row) => row.checkpoint === checkpoint)
@@ -61,7 +70,7 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
     })
   }
   const follow = async (inBulk: boolean) => {
-    const end = (await source.tail()) ?? START
+    const end = snapshot?.position ?? (await source.tail()) ?? START
     const isThere = (position: Position) => comparePositions(position, end) >= 0
     const projector = createProjector({ ...options, subscribe, decode, isThere, inBulk, ...(inBulk && { pace, limits: BULK }) })
     await projector.lead(term)
@@ -124,6 +133,25 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
     }
   }
 
+  /** What somebody asked for is not switched to before every row of it was compared with a second reading of the log. */
+  const prove = async () => {
+    const proving = (await members()).filter(({ row }) => row.place === 'building' && row.proves)
+    if (proving.length === 0) return
+    const { position } = await here()
+    const at = await createMoments(pool, { ...source, end: source.tail }).at(position)
+    const projections = proving.map(({ projection }) => projection)
+    await withProof({ pool, projections, owner: checkpoint, signal: term.signal, position: at, progress: () => {} }, async (place) => {
+      for (const { name, tables } of projections) {
+        for (const table of Object.values(tables)) {
+          await here()
+          const { difference } = await compareTables(pool, { place: 'building', table }, { place, table })
+          if (difference)
+            throw new ProjectionHalted(name, new Error(`not switched, since it is not what the log makes: ${inWords(difference)}`))
+        }
+      }
+    })
+  }
+
   const takeThere = async () => {
     let isVerified = false
     while (!term.signal.aborted) {
@@ -133,11 +161,15 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
         if (!term.signal.aborted) await enter('finishing')
       } else if (first?.row.state === 'finishing') {
         await finish()
-        await enter('catching-up')
+        if (snapshot) await measureSnapshot(pool, snapshot.place)
+        await enter(snapshot ? 'frozen' : 'catching-up')
       } else if (first?.row.state === 'catching-up') {
         const projector = await follow(false)
         if (term.signal.aborted) return
-        if (!isVerified) await verify()
+        if (!isVerified) {
+          await verify()
+          await prove()
+        }
         isVerified = true
         if (await join({ ...source, pool, checkpoint, term, apply: projector.applyAll }).catch(orLater)) return
         await delay(JOIN_AGAIN_MS)
@@ -152,9 +184,27 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
     if (!halted) throw error
     log.error({ err: error, checkpoint, projection: halted.projection }, 'a projection is halted; the one that answers goes on')
     await changeStates(pool, async (db) => {
-      for (const { row } of await members())
-        if (halted.projection === undefined || halted.projection === row.name) await detach(db, row, 'halted', halted.reason)
+      for (const { row } of await members()) {
+        // A snapshot is whole or of no use.
+        if (snapshot) await setState(db, row, 'halted', halted.reason)
+        else if (halted.projection === undefined || halted.projection === row.name) await detach(db, row, 'halted', halted.reason)
+      }
     })
+  }
+}
+
+async function snapshotAt(pool: Pool, checkpoint: string): Promise<Snapshot | null> {
+  const row = (await readRows(pool)).find((row) => row.checkpoint === checkpoint)
+  return row ? readSnapshot(pool, row.place) : null
+}
+
+/** Not one event beyond. The last one is there for ever: no heartbeat is chosen to end with. */
+async function* upTo(end: Position, events: AsyncIterable<StoredEvent>): AsyncGenerator<StoredEvent> {
+  for await (const event of events) {
+    const order = comparePositions(event.position, end)
+    if (order > 0) throw new Error(`the log has no event at ${formatPosition(end)}, which this was to end with`)
+    yield event
+    if (order === 0) return
   }
 }
 

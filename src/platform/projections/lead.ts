@@ -7,6 +7,7 @@ import type { Logger } from '../log.ts'
 import type { Projection } from '../projection.ts'
 import { createProjector } from '../projector.ts'
 import { build, type Log } from './build.ts'
+import { boundSnapshots, type SnapshotLimits } from './snapshots.ts'
 import { changeStates, detach, dropRetired, moving, PROJECTIONS_CHANNEL, type ProjectionRow, readRows, settle } from './states.ts'
 
 export type LeadOptions = {
@@ -18,6 +19,8 @@ export type LeadOptions = {
   readonly declared: ReadonlySet<string>
   /** This process. */
   readonly owner: string
+  /** Of snapshots as of past moments; as many as are asked for unless given. */
+  readonly snapshots?: SnapshotLimits
 }
 
 const LOOK_MS = 2_000
@@ -95,10 +98,17 @@ export function leadProjections(options: LeadOptions): { close(): Promise<void> 
     }
   }
 
+  const limits = options.snapshots ?? { count: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+  const bound = () =>
+    boundSnapshots(pool, projections, limits).catch((err) =>
+      log.warn({ err }, 'snapshots that are too many could not be dropped; trying again'),
+    )
+
   const keepLooking = async () => {
     while (!signal.aborted) {
       told = new AbortController()
       await look().catch((err) => log.warn({ err }, 'what there is of projections cannot be looked at; trying again'))
+      await bound()
       await delay(LOOK_MS, undefined, { signal: AbortSignal.any([signal, told.signal]) }).catch(() => {})
     }
   }
@@ -120,8 +130,11 @@ export function leadProjections(options: LeadOptions): { close(): Promise<void> 
   }
 }
 
-const isMine = ({ name, version, state }: ProjectionRow, projections: readonly Projection[]) =>
-  ['reading', 'finishing', 'catching-up'].includes(state) && projections.some((mine) => mine.name === name && mine.version === version)
+/** A trial has tables of other code, whatever its version says. */
+const isMine = ({ name, version, state, place }: ProjectionRow, projections: readonly Projection[]) =>
+  ['reading', 'finishing', 'catching-up'].includes(state) &&
+  !place.startsWith('trial_') &&
+  projections.some((mine) => mine.name === name && mine.version === version)
 
 /** What is live but not of this code stays where it is, and answers as it is. @returns whether there was such */
 async function leaveBehind(pool: Pool, projections: readonly Projection[], log: Logger): Promise<boolean> {

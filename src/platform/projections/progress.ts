@@ -5,7 +5,7 @@ import { comparePositions, formatPosition, type Position, START } from '../posit
 import { REACTORS } from '../reactor.ts'
 import { sharedAnswer } from '../shared-answer.ts'
 import { within } from '../within.ts'
-import type { ProjectionRow } from './states.ts'
+import type { ProjectionRow, State } from './states.ts'
 
 /** How far something that follows the log has come, by Postgres and by the log, whatever process works at it. */
 export type PositionProgress = {
@@ -24,7 +24,8 @@ export type PositionProgress = {
 }
 
 export type ProjectionProgress = PositionProgress &
-  Pick<ProjectionRow, 'name' | 'place' | 'version' | 'state' | 'reason' | 'since'> & {
+  Pick<ProjectionRow, 'name' | 'place' | 'version' | 'reason' | 'since'> & {
+    readonly state: Exclude<State, 'frozen'>
     readonly parked: { readonly events: number; readonly streams: number }
     /** Of the log, from 0 to 1; null unless it is on its way to the live position, or when the log cannot be asked. */
     readonly progress: number | null
@@ -111,7 +112,7 @@ const readPositions = (pool: Pool) =>
       p.name, p.place, p.version, p.state, p.reason, p.since,
       coalesce(e.events, 0) as "parkedEvents", coalesce(e.streams, 0) as "parkedStreams"
     from clock_timestamp() as now, smartcrm.checkpoints c
-    left join smartcrm.projections p on p.checkpoint = c.name
+    left join smartcrm.projections p on p.checkpoint = c.name and p.place in ('read', 'building', 'retired')
     left join (
       select projection, place, count(*) as events, count(distinct stream) as streams from smartcrm.parked_events group by 1, 2
     ) e on e.projection = p.name and e.place = p.place

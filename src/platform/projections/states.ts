@@ -9,7 +9,7 @@ import { tablesByName } from '../rows.ts'
 import { createTables, dropStandIns, dropTables, moveTables, type Place, standIn } from './tables.ts'
 
 /** See migrations/0006_projections.sql for what each means. */
-export type State = 'live' | 'reading' | 'finishing' | 'catching-up' | 'paused' | 'halted' | 'outdated' | 'kept' | 'refused'
+export type State = 'live' | 'reading' | 'finishing' | 'catching-up' | 'paused' | 'halted' | 'outdated' | 'kept' | 'refused' | 'frozen'
 
 /** What there is of a projection in one place. */
 export type ProjectionRow = {
@@ -21,6 +21,7 @@ export type ProjectionRow = {
   readonly state: State
   readonly reason: string | null
   readonly parks: boolean
+  readonly proves: boolean
   readonly since: string
   /** How many of its tables somebody dropped. */
   readonly missing: number
@@ -34,7 +35,7 @@ export const moving = sql.fragment`('reading', 'finishing', 'catching-up')`
 
 export const readRows = (db: Database): Promise<ProjectionRow[]> =>
   db.rows<ProjectionRow>(sql.unsafe`
-    select name, place, version, tables, checkpoint, state, reason, parks, since,
+    select name, place, version, tables, checkpoint, state, reason, parks, proves, since,
       (select count(*) from unnest(tables) t where to_regclass(format('%I.%I', place, t)) is null) as missing
     from smartcrm.projections order by name, place`)
 
@@ -88,8 +89,9 @@ export async function detach(db: Database, row: ProjectionRow, state: State, rea
  * Begins to build tables of these projections beside what there is; all of them together, from the start of the log. One that was being built already
  * begins anew.
  * @param parks whether an event that cannot be applied is parked; else it halts the projection that it is of
+ * @param proves whether all of it is compared with a second reading of the log before it is switched to
  */
-export async function beginBuild(db: Database, projections: readonly Projection[], parks = false): Promise<void> {
+export async function beginBuild(db: Database, projections: readonly Projection[], parks = false, proves = false): Promise<void> {
   const rows = await readRows(db)
   const checkpoint = await newCheckpoint(db)
   for (const projection of projections) {
@@ -100,11 +102,18 @@ export async function beginBuild(db: Database, projections: readonly Projection[
     await db.rows(
       sql.unsafe`delete from smartcrm.projections where name = ${name} and place = 'retired' and state = 'refused' and version < ${version}`,
     )
-    await createTables(db, projection, 'building')
-    await db.rows(sql.unsafe`
-      insert into smartcrm.projections (name, place, version, tables, checkpoint, state, parks)
-      values (${name}, 'building', ${version}, ${sql.array(tableNamesOf(projection), 'text')}, ${checkpoint}, 'reading', ${parks})`)
+    await beginReading(db, projection, 'building', checkpoint, parks)
   }
+  if (proves) await db.rows(sql.unsafe`update smartcrm.projections set proves = true where checkpoint = ${checkpoint}`)
+}
+
+/** Empty tables of a projection in a place, to be filled from the start of the log by whoever leads at the checkpoint. */
+export async function beginReading(db: Database, projection: Projection, place: Place, checkpoint: string, parks: boolean): Promise<void> {
+  const { name, version } = projection
+  await createTables(db, projection, place)
+  await db.rows(sql.unsafe`
+    insert into smartcrm.projections (name, place, version, tables, checkpoint, state, parks)
+    values (${name}, ${place}, ${version}, ${sql.array(tableNamesOf(projection), 'text')}, ${checkpoint}, 'reading', ${parks})`)
 }
 
 /**
@@ -140,14 +149,13 @@ function needs({ name, version }: Projection, rows: readonly ProjectionRow[]): '
   return retired?.state === 'refused' && retired.version === version ? null : 'build'
 }
 
-const known = (rows: readonly ProjectionRow[], name: string, place: Place): ProjectionRow => {
+const known = (rows: readonly ProjectionRow[], name: string, place: 'read' | 'retired'): ProjectionRow => {
   const row = rows.find((row) => row.name === name && row.place === place)
   if (row) return row
-  const [code, what] = {
-    read: ['projection-not-found', `There is no projection ${name}.`],
-    building: ['projection-not-building', `${name} is not being built.`],
-    retired: ['projection-not-retired', `Nothing of ${name} is kept to go back to.`],
-  }[place] as [string, string]
+  const [code, what] =
+    place === 'read'
+      ? ['projection-not-found', `There is no projection ${name}.`]
+      : ['projection-not-retired', `Nothing of ${name} is kept to go back to.`]
   throw new Refused(code, what, place === 'read' ? 404 : 409)
 }
 
@@ -156,14 +164,14 @@ const inHand = (rows: readonly ProjectionRow[], name: string) =>
   rows.find((row) => row.name === name && row.place === 'building') ?? known(rows, name, 'read')
 
 /** Builds the tables of a projection anew beside the live ones. @throws Refused when what answers is of a newer version */
-export const rebuild = (pool: Pool, projections: readonly Projection[], parks = false): Promise<void> =>
+export const rebuild = (pool: Pool, projections: readonly Projection[], parks = false, proves = false): Promise<void> =>
   changeStates(pool, async (db) => {
     const rows = await readRows(db)
     const newer = projections.find(({ name, version }) =>
       rows.some((row) => row.name === name && row.place === 'read' && row.version > version),
     )
     if (newer) throw new Refused('projection-newer', `The tables of ${newer.name} are of a newer version than this SmartCRM has.`)
-    await beginBuild(db, projections, parks)
+    await beginBuild(db, projections, parks, proves)
   })
 
 /** Stops the projection where it is: what is being built of it, or else what answers, which goes on answering as it is. Again changes nothing. */

@@ -3,8 +3,12 @@ import { sql } from '../database.ts'
 import { type Projection, snake, type Table } from '../projection.ts'
 import { raw, sqlTypes } from '../table-store.ts'
 
-/** Where tables are, a schema each: those that answer, those that are being built beside them, and those that a switch replaced. */
-export type Place = 'read' | 'building' | 'retired'
+/**
+ * Where tables are, a schema each: those that answer, those that are being built beside them, those that a switch replaced; and, for as long as somebody
+ * wants them (snapshots.ts): as of a past moment, a proof to compare others with, and what a changed file makes of the log.
+ */
+export type Place = 'read' | 'building' | 'retired' | SnapshotPlace
+export type SnapshotPlace = `${'asof' | 'proof' | 'trial'}_${string}`
 
 const inPlace = (name: string, place: Place) => sql.identifier([place, name])
 

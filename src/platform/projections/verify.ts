@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
-import { type Database, type Pool, sql } from '../database.ts'
+import { type Database, sql } from '../database.ts'
 import type { RecordedEvent, StoredEvent } from '../event.ts'
 import { comparePositions, type Position } from '../position.ts'
 import type { Projection, Row, Table } from '../projection.ts'
@@ -27,7 +27,7 @@ export function createSample(size = SAMPLED) {
 }
 
 type Verifying = {
-  readonly pool: Pool
+  readonly pool: Database
   readonly projection: Projection
   readonly place: Place
   /** How far the tables are. */

@@ -3,7 +3,7 @@ import { contactWords } from '../../../projections/contact-words.ts'
 import { contacts } from '../../../projections/contacts.ts'
 import { emails } from '../../../projections/emails.ts'
 import type { Known, Result, Task } from './load.ts'
-import { adminKey, cpuSeconds, type Stack, type System, startWorker } from './processes.ts'
+import { adminKey, cpuSeconds, type Stack, type System, startRole, startWorker } from './processes.ts'
 import { median, type Row } from './rows.ts'
 
 export type HttpSizes = {
@@ -100,6 +100,35 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
     }
   }
 
+  /** The same question again and again, of a process that keeps answers and of one that does not, while nothing is written. */
+  const kept = async (what: 'first' | 'one', name: string): Promise<Row> => {
+    const without = await startRole(stack, 'api', {
+      SMARTCRM_DATA: system.folder,
+      SMARTCRM_ADMIN_KEY: adminKey,
+      EVENTSTORE_URL: system.eventStoreUrl,
+      DATABASE_URL: system.databaseUrl,
+      PORT: '0',
+      SMARTCRM_CACHE_MIB: '0',
+    })
+    const rates: [number[], number[]] = [[], []]
+    for (let round = 0; round < rounds; round += 1) {
+      for (const [index, side] of [ours, { url: without.url, processes: {} }].entries()) {
+        const { done, seconds } = await ask(side, { what }, known)
+        rates[index]!.push(done / seconds)
+      }
+    }
+    const [own, other] = [median(rates[0]), median(rates[1])]
+    return {
+      row: 'g',
+      what: `${name}, kept`,
+      smartcrm: `${Math.round(own)}/s`,
+      peer: `made anew ${Math.round(other)}/s`,
+      ratio: own / other,
+      target: '≥ 2',
+      numbers: { rates },
+    }
+  }
+
   const measured: Row[] = []
   const wanted = (row: string) => rows.includes(row)
   if (wanted('a')) measured.push(await compare('a', 'create', 'POST /v1/contacts', 0.45))
@@ -110,6 +139,13 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
   }
   if (wanted('c')) measured.push(await compare('c', 'mix', 'nine reads to a write', 1))
   if (wanted('d')) for (const perSecond of [100, 500, undefined]) measured.push(await visible(perSecond))
+  if (wanted('g')) {
+    for (const [what, name] of [
+      ['first', 'GET the newest 25'],
+      ['one', 'GET one contact'],
+    ] as const)
+      measured.push(await kept(what, name))
+  }
   await peer.close()
   await load.close()
   return measured

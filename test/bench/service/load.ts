@@ -122,6 +122,11 @@ const list = async (connection: Connection, { cursors }: State) => {
   cursors.set(connection, next !== 'null' && pages < 20 ? { cursor: JSON.parse(next), pages: pages + 1 } : { cursor: '', pages: 0 })
 }
 
+/** What everybody looks at: the newest contacts, and one of them. */
+const first = async (connection: Connection) => void (await found(connection.get('/v1/contacts?limit=25'), '"nextCursor":'))
+const one = async (connection: Connection, { known }: State) =>
+  void (await found(connection.get(`/v1/contacts/${known[0]!.id}`), known[0]!.id))
+
 const search = async (connection: Connection, { known }: State) => {
   const { id, name } = random(known)
   await found(connection.get(`/v1/contacts?q=${name.split(' ')[1]}`), id)
@@ -131,6 +136,8 @@ const kinds = {
   create: async (connection: Connection, state: State) => void (await create(connection, state)),
   get,
   list,
+  first,
+  one,
   search,
   /** A day's: five look at somebody, three at a list, one searches, one adds somebody. */
   mix: (connection: Connection, state: State) => {

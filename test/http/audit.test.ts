@@ -10,6 +10,7 @@ import { type Answer, testApi } from '../support/api.ts'
 import { upload } from '../support/imports.ts'
 import { type Person, person } from '../support/keys.ts'
 import { madeUpMbox, OWN_ADDRESS } from '../support/made-up-mail.ts'
+import { positionOf, ready, withAsOf } from '../support/past-answers.ts'
 import { until } from '../support/processes.ts'
 
 t.setTimeout(120_000)
@@ -67,6 +68,21 @@ t.test('who is shown what a mail says is on record, before he is shown it', asyn
   t.match(found[0], { type: 'ReadsRecorded', actor: reader.actor, resource: `email-${id}`, at: String, position: /^\d+\.\d+$/ })
   t.match(await entries(`command=${raw.headers.get('x-request-id')}`), [{ operation: 'getEmailRaw', actor: reader.actor }])
   t.match(await entries(`resource=email-${id}`), [{}, {}, {}, {}, { type: /^Email/, operation: null, actor: 'system:worker' }])
+})
+
+t.test('each time that it is shown, whether the answer is made or kept, as of now or as of earlier', async (t) => {
+  const again = await person(api, { role: 'reader' })
+  const list = await again.ask('GET', '/v1/emails?limit=1')
+  const [{ id }] = list.body.data
+  const moment = positionOf(list)
+  await ready(api, moment)
+  const paths = [`/v1/emails/${id}`, withAsOf(`/v1/emails/${id}`, moment)].flatMap((path) => Array.from({ length: 5 }, () => path))
+  const answers = await Promise.all(paths.map((path) => again.ask('GET', path)))
+  t.ok(answers.every(({ status }) => status === 200))
+  t.strictSame(
+    (await entries(`actor=${again.actor}`)).map(({ operation, resource }) => `${operation} ${resource}`),
+    paths.map(() => `getEmail email-${id}`),
+  )
 })
 
 t.test('who reads mails in the journal is on record, too', async (t) => {

@@ -3,6 +3,7 @@ import { mailboxIdOf } from '../../src/mailboxes/consent.ts'
 import { createApiKeys } from '../../src/platform/api-keys.ts'
 import { ADA, googleApi } from '../support/google-api.ts'
 import { finished, upload } from '../support/imports.ts'
+import { positionOf, ready, withAsOf } from '../support/past-answers.ts'
 import { until } from '../support/processes.ts'
 import { mail } from '../support/sync.ts'
 
@@ -124,6 +125,29 @@ t.test('a mail of several mailboxes is as visible as the most open one', async (
   t.strictSame(await subjects(other), ['', 'shared'], 'its own mailbox has it, too')
   const mine = await list(other, '&q=shared')
   t.match(mine, [{ subject: 'shared', highlights: { subject: [{ found: true }] } }])
+})
+
+t.test('what was shared once and is no more is not shown by asking for earlier, nor out of what is kept', async (t) => {
+  const moment = positionOf(await share('everything'))
+  await ready(api, moment)
+  const paths = [`/v1/emails/${id}`, '/v1/emails', '/v1/emails?q=secretword', '/v1/threads', `/v1/threads/${id}`].concat(
+    ['emails', 'timeline'].map((part) => `/v1/contacts/${grace}/${part}`),
+  )
+  const asked = paths.flatMap((path) => [path, withAsOf(path, moment)])
+  const text = async (path: string, headers: object) => {
+    const { status, body } = await api.ask('GET', path, undefined, headers as never)
+    t.equal(status, 200, path)
+    return JSON.stringify(body)
+  }
+  // What is asked again is kept.
+  for (let round = 0; round < 3; round += 1) for (const path of asked) t.match(await text(path, other), /closed"/, path)
+  await share('metadata')
+  for (let round = 0; round < 3; round += 1) {
+    for (const path of asked) {
+      t.match(await text(path, owner), /closed"/, `${path} by its owner`)
+      t.notMatch(await text(path, other), /closed[^@]|secretword|plan\.pdf/, `${path} by another`)
+    }
+  }
 })
 
 t.test('a file that is imported opens what is in it', async (t) => {

@@ -183,6 +183,8 @@ t.test('statements are asked of another place by the names of their tables alone
   await db.rows({ ...sql.unsafe`select "read" from ${counts.sql} where name = ${'"read".counts_v1'}`, name: 'hot' })
   t.match(asked, [{ sql: 'select "read" from "asof_0123456789ab"."counts_v1" where name = $slonik_1', values: ['"read".counts_v1'] }])
   t.notOk('name' in asked[0]!, 'and not prepared')
+  await db.rows(sql.unsafe`select from ${counts.sql} c join ${counts.now} n using (name)`)
+  t.match(asked[1]!.sql, /^select from "asof_0123456789ab"\."counts_v1" c join "read".+\."counts_v1" n /, 'what is of now stays so')
   await t.rejects(async () => db.rows(sql.unsafe`select * from read.counts_v1`), /otherwise than by their declaration/)
 })
 

@@ -5,6 +5,7 @@ import { createLogger } from '../../src/platform/log.ts'
 import { boundSnapshots } from '../../src/platform/projections/snapshots.ts'
 import { run as runWorker } from '../../src/roles/worker.ts'
 import { testApi } from '../support/api.ts'
+import { person } from '../support/keys.ts'
 import { comparePast, positionOf, ready, withAsOf } from '../support/past-answers.ts'
 
 t.setTimeout(120_000)
@@ -94,4 +95,25 @@ t.test('snapshots are one a moment, bounded, and gone with who was erased', asyn
   const { id } = (await api.ask('GET', '/v1/snapshots')).body.data[0]
   t.equal((await api.ask('DELETE', `/v1/snapshots/${id}`)).status, 200)
   t.equal((await api.ask('DELETE', `/v1/snapshots/${id}`)).status, 404)
+})
+
+t.test('who sees his own is told of the past by whose it is now', async (t) => {
+  const api = await testApi(t)
+  const ada = await person(api, { sees: 'own', owner: 'ada' })
+  const made = await ada.ask('POST', '/v1/contacts', { name: 'Grace', methods: [] })
+  const moment = positionOf(made)
+  const path = `/v1/contacts/${made.body.id}`
+  await api.after(await api.ask('PATCH', path, { name: 'Rear Admiral Grace' }), path)
+  const seesIt = async () => {
+    t.match(await ada.ask('GET', withAsOf(path, moment)), { status: 200, body: { name: 'Grace' } })
+    t.match(await ada.ask('GET', withAsOf(`${path}/history`, moment)), { status: 200, body: { data: [{ type: 'ContactCreated' }] } })
+    t.match(await ada.ask('GET', withAsOf('/v1/contacts', moment)), { status: 403, body: { code: 'past-not-shown' } })
+  }
+  await seesIt()
+  await ready(api, moment)
+  await seesIt()
+  t.match((await api.ask('GET', withAsOf('/v1/contacts', moment))).body.data, [{ name: 'Grace' }])
+  await api.after(await api.ask('POST', `${path}/assign`, { owner: 'bea' }), path)
+  for (const one of [path, withAsOf(path, moment), withAsOf(`${path}/history`, moment)])
+    t.equal((await ada.ask('GET', one)).status, 404, one)
 })

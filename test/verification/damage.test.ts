@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import t from 'tap'
+import { projections } from '../../projections/index.ts'
 import { allEvents, eventsByCategory } from '../../schema/events.ts'
 import { startEventStore } from '../../src/eventstore/server.ts'
 import { auditLog } from '../../src/platform/audit/audit.ts'
@@ -35,6 +36,15 @@ const last = await api.ask('PATCH', `/v1/contacts/${grace.id}`, { name: 'Grace H
 await api.after(last, '/v1/contacts')
 const [adaStream, graceStream] = [`contact-${ada.id}`, `contact-${grace.id}`]
 const adaEvents = await store.readStream(adaStream)
+
+/** A text that begins with another letter. */
+const otherThan = (text: string) => `${text.startsWith('A') ? 'B' : 'A'}${text.slice(1)}`
+
+/** What is said of a table, whatever version its projection has come to. */
+const versions = new Map(
+  projections.flatMap(({ tables }) => Object.values(tables).map(({ name }) => [name.replace(/_v\d+$/, ''), name] as const)),
+)
+const ofNow = (text: string) => text.replaceAll(/\b([a-z_]+)_v\d+\b/g, (_, table: string) => versions.get(table)!)
 
 /** Runs a job, and gives what came of it. */
 async function job(path: string, body: object = {}) {
@@ -132,11 +142,11 @@ t.test('every damage in the tables is found, and named by table, key and columns
       { missing: 1 },
     ],
   ]
-  for (const [, statement] of damages) await pool.rows({ ...sql.unsafe``, sql: statement })
+  for (const [, statement] of damages) await pool.rows({ ...sql.unsafe``, sql: ofNow(statement) })
   const { differences } = await job('/v1/admin/verify')
   t.equal(differences.length, damages.length)
   for (const [table, , counts, columns] of damages) {
-    const found = differences.find((difference: { table: string }) => difference.table === table)
+    const found = differences.find((difference: { table: string }) => difference.table === ofNow(table))
     if (!t.ok(found, table)) continue
     for (const kind of ['missing', 'extra', 'changed'] as const)
       t.ok(counts[kind] === -1 ? found[kind] > 0 : found[kind] === (counts[kind] ?? 0), `${table}: ${kind} ${found[kind]}`)
@@ -149,7 +159,7 @@ t.test('every damage in the tables is found, and named by table, key and columns
   t.match(await api.ask('POST', '/v1/admin/verify', { names: ['nothing'] }), { status: 404 })
   t.strictSame(
     (await job('/v1/admin/verify', { names: ['timeline'] })).differences.map(({ table }: { table: string }) => table),
-    ['timeline_v1', 'timeline_methods_v1'],
+    ['timeline_v1', 'timeline_methods_v1'].map(ofNow),
   )
 })
 
@@ -218,7 +228,7 @@ t.test('every damage in the log is found, and named by stream and revision; in a
   const damages: [string, Forge, Partial<Finding> & { what: string }][] = [
     [
       'what an event says',
-      edit(1, (event) => ({ ...event, data: { ...event.data, sealed: `A${String(event.data['sealed']).slice(1)}` } })),
+      edit(1, (event) => ({ ...event, data: { ...event.data, sealed: otherThan(String(event.data['sealed'])) } })),
       { ...at(1), what: 'hash does not match' },
     ],
     ['who did it', edit(2, (event) => withMeta(event, { actor: 'key:somebody' })), { ...at(2), what: 'hash does not match' }],

@@ -193,6 +193,8 @@ t.test('a live reader sees more when more is shared, and each share is an event'
       ['key:admin', 'subject'],
       ['key:admin', 'metadata'],
       ['key:admin', 'everything'],
+      ['key:admin', 'metadata'],
+      ['key:admin', 'everything'],
     ],
   )
   t.match(await api.ask('PUT', `/v1/mailboxes/${bea}/visibility`, { visibility: 'everything' }), { status: 403 })

@@ -1,3 +1,4 @@
+import { audit } from '../../projections/audit.ts'
 import { contactWords } from '../../projections/contact-words.ts'
 import { contacts } from '../../projections/contacts.ts'
 import { emails } from '../../projections/emails.ts'
@@ -16,7 +17,7 @@ const words = contactWords.tables.contactWords.sql
 /**
  * Fills the read tables as if there were so many contacts with made-up names of letters, and so many mails from a quarter of them, each of three
  * parties, five of them a thread; two in a thousand have the word "rare" in them, and all have "common". Imports, too: a tenth of a hundredth as many
- * as mails, with a hundred results each. Indexes are made when the rows are there, which is quicker.
+ * as mails, with a hundred results each; and an entry of the audit for each mail. Indexes are made when the rows are there, which is quicker.
  */
 export async function fillTables(pool: Pool, many: Many): Promise<void> {
   const indexes = await pool.rows<{ name: string; definition: string }>(sql.unsafe`
@@ -109,6 +110,10 @@ function statements({ contacts, mails }: Many): Query[] {
     sql.unsafe`
       insert into ${enrichment.tables.enrichmentFields.sql} (contact_id, field, own, own_in)
       select contact_id, 'company', '["x"]', 0 from ${enrichment.tables.enrichments.sql}`,
+    sql.unsafe`
+      insert into ${audit.tables.auditEntries.sql} (event_id, item, commit_position, prepare_position, recorded_at, at, actor, type, resource, command_id, correlation_id)
+      select ${id}, 0, n, n, ${at}, ${at}, 'key:' || n % 100, 'NoteAdded', 'contact-' || md5('id' || n % 5000)::uuid, md5('command' || n / 3)::uuid, 'x'
+      from ${n}`,
   ]
 }
 const importId = sql.fragment`md5('import' || n)::uuid`

@@ -16,10 +16,12 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
     mail: string
     importId: string
     sha256: string
+    commandId: string
   }>(sql.unsafe`
-    select contact_id as id, name, value as address, md5('mail777')::uuid as mail, md5('import1')::uuid as "importId", repeat(md5('2'), 2) as sha256
+    select contact_id as id, name, value as address, md5('mail777')::uuid as mail, md5('import1')::uuid as "importId", repeat(md5('2'), 2) as sha256,
+      md5('command77')::uuid as "commandId"
     from read.contacts_v2 join read.contact_methods_v2 using (contact_id) where contact_id = md5('id77')::uuid`)
-  const { id, name, address, mail, importId, sha256 } = someone!
+  const { id, name, address, mail, importId, sha256, commandId } = someone!
   const [first, last] = name.toLowerCase().split(' ') as [string, string]
   const typo = `${last.slice(0, 4)}x${last.slice(5)}`
   return {
@@ -41,6 +43,13 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
     listImportResults: { id: [importId] },
     getContactEnrichment: { id: [id] },
     listEnrichments: { bulk: [importId] },
+    listAudit: {
+      actor: ['key:7'],
+      command: [commandId],
+      resource: [`contact-${id}`],
+      from: ['2020-03-01T00:00:00Z'],
+      to: ['2021-04-01T00:00:00Z'],
+    },
     getMailbox: { id: [importId] },
     listMailboxLedger: { id: [importId], rule: ['domain'] },
     listMailboxRuns: { id: [importId] },

@@ -53,13 +53,6 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
     getMailbox: { id: [importId] },
     listMailboxLedger: { id: [importId], rule: ['domain'] },
     listMailboxRuns: { id: [importId] },
-    listAudit: {
-      actor: ['key:admin'],
-      command: [id],
-      resource: [`contact-${id}`],
-      from: ['2026-01-03T00:00:00Z'],
-      to: ['2026-01-03T01:00:00Z'],
-    },
     '*': {
       q: ['rare', 'common', 'common rare', 'subj', 'nowhere'],
       contact: [id],

@@ -7,6 +7,9 @@ import type { Logger } from '../platform/log.ts'
 import { uuidv5 } from '../platform/uuid.ts'
 import type { Services } from '../services.ts'
 
+/** Of Postgres: there is no such table. */
+const UNDEFINED_TABLE = '42P01'
+
 /**
  * Has every connected mailbox looked at in its time, if nobody is at it. All workers do so: the id of such a job is made of mailbox and time, so it is
  * enqueued once whoever asks, and no leader is needed.
@@ -31,7 +34,10 @@ export function startSchedule({ jobs, pool, google, syncing }: Services, log: Lo
   }
   const running = (async () => {
     while (google && !signal.aborted) {
-      await enqueueDue().catch((err) => log.warn({ err }, 'mailboxes could not be scheduled; trying again'))
+      await enqueueDue().catch((err) => {
+        // At the very first start the tables are still being built, and there is no mailbox either.
+        if (err.code !== UNDEFINED_TABLE) log.warn({ err }, 'mailboxes could not be scheduled; trying again')
+      })
       await delay(everyMs, undefined, { signal }).catch(() => {})
     }
   })()

@@ -44,7 +44,7 @@ export function startNode(
 
 /** Waits until something is there, and true. @throws after 30 s, which is far beyond what anything here takes */
 export async function until<T>(what: string, look: () => T | Promise<T>): Promise<Exclude<T, undefined | null | false | '' | 0>> {
-  for (const end = Date.now() + 30_000; Date.now() < end; await delay(20)) {
+  for (const end = Date.now() + 60_000; Date.now() < end; await delay(20)) {
     const found = await look()
     if (found) return found as Exclude<T, undefined | null | false | '' | 0>
   }

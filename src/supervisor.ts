@@ -1,3 +1,5 @@
+import http from 'node:http'
+import https from 'node:https'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Config, environment, isBelowNpm } from './config.ts'
 import { lockOf, openDataFolder } from './data-folder.ts'
@@ -33,7 +35,7 @@ export async function supervise(config: Config): Promise<void> {
   }
   const port = config.port || (await freePort(host))
 
-  const url = `http://${reachable(host)}:${port}`
+  const url = `${config.tlsCertFile ? 'https' : 'http'}://${reachable(host)}:${port}`
   // Ports are chosen here, once, so that a role that is started again is found where it was.
   const env: NodeJS.ProcessEnv = {
     ...environment(),
@@ -117,13 +119,18 @@ function reachable(host: string): string {
   return host.includes(':') ? `[${host}]` : host
 }
 
+/** Asks our own process, so whose name its certificate bears does not matter. */
 async function untilReady(url: string): Promise<void> {
-  for (;;) {
-    const response = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(5_000) }).catch(() => null)
-    await response?.body?.cancel()
-    if (response?.status === 200) return
-    await delay(100)
-  }
+  const { get } = url.startsWith('https:') ? https : http
+  const isReady = () =>
+    new Promise<boolean>((resolve) => {
+      const request = get(`${url}/readyz`, { rejectUnauthorized: false, timeout: 5_000 }, (answer) => {
+        answer.resume()
+        resolve(answer.statusCode === 200)
+      })
+      request.on('timeout', () => request.destroy()).on('error', () => resolve(false))
+    })
+  while (!(await isReady())) await delay(100)
 }
 
 type Ready = { url: string; dataFolder: string; apiKey: string | undefined; madeFile: string | undefined }

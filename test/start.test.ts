@@ -1,9 +1,11 @@
 import { chmod, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { get } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { startNode, until } from './support/processes.ts'
+import * as tls from './support/tls.ts'
 import { main, ownEnvironment, startWhole } from './support/whole.ts'
 
 /*
@@ -39,6 +41,19 @@ t.test('the first start says where it is, where the data is, and an API key that
   service.child.kill('SIGTERM')
   t.equal(await service.ended, 0)
   t.strictSame(await service.left(), [], 'SIGTERM ends all of it')
+})
+
+t.test('with a certificate it is served over TLS, and known to be ready', async (t) => {
+  const files = t.testdir({ 'cert.pem': tls.cert, 'key.pem': tls.key })
+  const service = await startWhole(t, folder, { TLS_CERT_FILE: join(files, 'cert.pem'), TLS_KEY_FILE: join(files, 'key.pem') })
+  const port = new URL(service.url).port
+  t.ok(service.lines.some((line) => line.includes(`https://127.0.0.1:${port}`)))
+  const status = await new Promise((resolve, reject) => {
+    get({ host: 'localhost', port, path: '/readyz', ca: tls.cert }, (answer) => resolve(answer.resume().statusCode)).on('error', reject)
+  })
+  t.equal(status, 200)
+  service.child.kill('SIGTERM')
+  t.equal(await service.ended, 0)
 })
 
 t.test('the next start finds everything, and shows no key', async (t) => {

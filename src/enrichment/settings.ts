@@ -1,21 +1,11 @@
-/** What a setting is, as src/settings.ts declares it; that file takes these into its list. */
-type Setting<Value> = { name: string; default?: string; description: string; parse: (text: string) => Value }
+import { httpUrl, matching, type Setting } from '../setting.ts'
+
+// Their types tell those that always have a value from those that may be unset (`WithDefault`).
 const setting = <Value>(setting: Setting<Value> & { default: string }) => setting
 const optional = <Value>(setting: Setting<Value>) => setting
 
-const address = (text: string): string => {
-  const url = URL.parse(text)
-  if (url && ['http:', 'https:'].includes(url.protocol)) return text.replace(/\/+$/, '')
-  throw new Error('has to be an address that starts with http:// or https://')
-}
-const secret = (text: string): string => {
-  if (/^[\x21-\x7e]+$/.test(text)) return text
-  throw new Error('has to be a key, without spaces')
-}
-const word = (text: string): string => {
-  if (/^[\w./~:-]+$/.test(text)) return text
-  throw new Error('has to be a name, without spaces')
-}
+const secret = matching(/^[\x21-\x7e]+$/, 'a key, without spaces')
+const word = matching(/^[\w./~:-]+$/, 'a name, without spaces')
 const usd = (text: string): number => {
   if (/^\d{1,9}(\.\d{1,6})?$/.test(text)) return Number(text)
   throw new Error('has to be an amount in US dollars, like 5 or 0.25')
@@ -41,7 +31,7 @@ export const enrichmentSettings = {
       'API token of Apify, whose actor reads public pages. Unset: no pages are read, and contacts are enriched from their mails alone',
     parse: secret,
   }),
-  apifyUrl: setting({ name: 'APIFY_URL', default: 'https://api.apify.com', description: "Base address of Apify's API", parse: address }),
+  apifyUrl: setting({ name: 'APIFY_URL', default: 'https://api.apify.com', description: "Base address of Apify's API", parse: httpUrl }),
   apifyActor: setting({
     name: 'APIFY_ACTOR',
     default: 'apify/website-content-crawler',
@@ -84,7 +74,7 @@ export const enrichmentSettings = {
     name: 'OPENAI_URL',
     default: 'https://api.openai.com/v1',
     description: "Base address of OpenAI's API",
-    parse: address,
+    parse: httpUrl,
   }),
   openaiModel: setting({
     name: 'OPENAI_MODEL',

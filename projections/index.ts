@@ -1,4 +1,5 @@
 import { audit, auditQueries } from './audit.ts'
+import { causeQueries } from './causes.ts'
 import { contactQueries } from './contact-queries.ts'
 import { contactWords } from './contact-words.ts'
 import { contacts } from './contacts.ts'
@@ -27,4 +28,5 @@ export const queries = [
   ...mailboxLedgerQueries,
   ...enrichmentQueries,
   ...auditQueries,
+  ...causeQueries,
 ]

@@ -120,6 +120,7 @@ export const access: Readonly<Record<string, Permission>> = {
   getContact: 'contacts:read',
   getContactTimeline: 'contacts:read',
   getContactHistory: 'contacts:read',
+  getContactBlame: 'contacts:read',
   createContact: 'contacts:write',
   upsertContactByEmail: 'contacts:write',
   batchContacts: 'contacts:write',
@@ -186,6 +187,7 @@ export const access: Readonly<Record<string, Permission>> = {
 
   listEvents: 'events:read',
   listAudit: 'audit:read',
+  getEventCauses: 'audit:read',
   auditLog: 'audit:verify',
   verifyTables: 'audit:verify',
 

@@ -11,6 +11,7 @@ import { projectionRoutes } from './admin/projection-routes.ts'
 import { recordWhatIsRead } from './audit/hook.ts'
 import { commands } from './commands.ts'
 import { batchRoute } from './contacts/batch.ts'
+import { contactBlame } from './contacts/blame.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
 import { dispatch } from './contacts/upsert.ts'
 import { emailFileRoutes, onlySeen } from './emails/routes.ts'
@@ -135,6 +136,7 @@ export async function createApp(options: Options): Promise<App> {
     queryRoute(server, asked, pool, answering)
   }
   queryRoute(server, contactHistory(runner.load, past), pool)
+  queryRoute(server, contactBlame(runner.load, past), pool)
   journalRoutes(server, services)
   jobRoutes(server, jobs)
   projectionRoutes(server, services, progress)

@@ -13,9 +13,10 @@ import { mailboxMessages } from './mailbox-messages.ts'
 import { mailboxes, mailboxQueries } from './mailboxes.ts'
 import { threadQueries } from './thread-queries.ts'
 import { timeline, timelineQueries } from './timeline.ts'
+import { undoQueries, undos } from './undos.ts'
 
 /** Every read model, in no order: none reads another's tables while it writes. A test keeps the lists complete. */
-export const projections = [contacts, contactWords, timeline, emails, imports, mailboxes, mailboxMessages, enrichment, audit]
+export const projections = [contacts, contactWords, timeline, emails, imports, mailboxes, mailboxMessages, enrichment, audit, undos]
 
 /** Every question that the read tables answer. */
 export const queries = [
@@ -29,4 +30,5 @@ export const queries = [
   ...enrichmentQueries,
   ...auditQueries,
   ...causeQueries,
+  ...undoQueries,
 ]

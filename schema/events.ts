@@ -9,12 +9,14 @@ import { keyEvents } from './key-events.ts'
 import { mailboxEvents } from './mailbox-events.ts'
 import { roleEvents } from './role-events.ts'
 import { syncEvents } from './sync-events.ts'
+import { undoEvents } from './undo-events.ts'
 
 /** Every event there is, by category. A test keeps this list complete. */
 export const eventsByCategory = {
   contact: contactEvents,
   email: emailEvents,
   import: importEvents,
+  undo: undoEvents,
   mailbox: mailboxEvents,
   sync: syncEvents,
   key: keyEvents,
@@ -33,6 +35,7 @@ export const allEvents = {
   ...contactEvents,
   ...emailEvents,
   ...importEvents,
+  ...undoEvents,
   ...mailboxEvents,
   ...syncEvents,
   ...keyEvents,

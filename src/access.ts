@@ -132,6 +132,10 @@ export const access: Readonly<Record<string, Permission>> = {
   addContactMethod: 'contacts:write',
   removeContactMethod: 'contacts:write',
   addNote: 'contacts:write',
+  undo: 'contacts:write',
+  listUndos: 'contacts:read',
+  getUndo: 'contacts:read',
+  listUndoResults: 'contacts:read',
 
   listEmails: 'emails:read',
   getEmail: 'emails:read',
@@ -223,6 +227,7 @@ export const journalAccess: Readonly<Record<string, Permission>> = {
   claim: 'contacts:read',
   email: 'emails:read',
   import: 'imports:read',
+  undo: 'contacts:read',
   mailbox: 'mailboxes:read',
   sync: 'mailboxes:read',
   enrichment: 'enrichment:read',

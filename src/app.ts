@@ -51,6 +51,7 @@ import { foldInMemory } from './platform/rows.ts'
 import { fold } from './platform/runner.ts'
 import type { Services } from './services.ts'
 import { snapshotRoutes } from './snapshots/routes.ts'
+import { undoRoutes } from './undo/routes.ts'
 import { verificationRoutes } from './verification/routes.ts'
 
 /** What is left to say of a mail that was taken away. */
@@ -150,6 +151,7 @@ export async function createApp(options: Options): Promise<App> {
   keyRoutes(server, services)
   roleRoutes(server, services)
   enrichmentRoutes(server, services, tables)
+  undoRoutes(server, services, tables)
 
   jobMetrics(metrics, jobs)
   projectionMetrics(metrics, progress)

@@ -1,15 +1,6 @@
+import { archiveContact, deleteContact, restoreContact } from './contacts/archive.ts'
 import { assignContact } from './contacts/assign.ts'
-import {
-  addContactMethod,
-  addNote,
-  archiveContact,
-  createContact,
-  deleteContact,
-  removeContactMethod,
-  restoreContact,
-  updateContact,
-  upsertContact,
-} from './contacts/contact.ts'
+import { addContactMethod, addNote, createContact, removeContactMethod, updateContact, upsertContact } from './contacts/contact.ts'
 import {
   acceptContactValue,
   lockContactField,

@@ -39,6 +39,7 @@ export function blameOf(id: string, events: readonly RecordedEvent[], order: rea
       const { noteId, text } = event.data as ReturnType<typeof contactEvents.NoteAdded>['data']
       notes.set(noteId, text)
     }
+    if (event.type === contactEvents.NoteRemoved.type) notes.delete((event.data as { noteId: string }).noteId)
     const { enriched, locked, enrichable } = enrichedFromMemory(found, order)
     const after = {
       ...contactFromMemory(own, id),

@@ -5,21 +5,14 @@ import { type Context, command, decider } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
 import { isVisible } from '../platform/viewer.ts'
 import { type EnrichedState, enriched, notEnriched } from './enriched-state.ts'
-import { faultsOfMethods, MAX_METHODS, methodFaults, newMethods } from './methods.ts'
+import { faultsOfMethods, MAX_METHODS, methodFaults, newMethods, sameness } from './methods.ts'
 
-const {
-  ContactCreated,
-  ContactRenamed,
-  ContactCompanyChanged,
-  ContactMethodAdded,
-  ContactMethodRemoved,
-  ContactArchived,
-  ContactRestored,
-  NoteAdded,
-} = contactEvents
+const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved, ContactRestored, NoteAdded } =
+  contactEvents
 
 type Known = {
-  status: 'active' | 'archived'
+  /** `withdrawn`: archived because an undo took back that it was made. */
+  status: 'active' | 'archived' | 'withdrawn'
   name: string
   company: string | null
   methods: readonly Method[]
@@ -55,21 +48,25 @@ export const contact = decider<Contact, typeof contactEvents>(
     }),
     ContactRenamed: (state, { name }) => change(state, () => ({ name })),
     ContactCompanyChanged: (state, { company }) => change(state, () => ({ company })),
-    ContactMethodAdded: (state, { method }) => change(state, ({ methods }) => ({ methods: [...methods, method] })),
+    ContactMethodAdded: (state, { method }) =>
+      change(state, ({ methods, removed }) => ({ methods: [...methods, method], removed: removed.filter((id) => id !== method.id) })),
     ContactMethodRemoved: (state, { methodId }) =>
       change(state, ({ methods, removed }) => ({ methods: methods.filter(({ id }) => id !== methodId), removed: [...removed, methodId] })),
     ContactAssigned: (state, { owner, team }) => change(state, () => ({ owner, team })),
-    ContactArchived: (state) => change(state, () => ({ status: 'archived' })),
+    ContactArchived: (state, { withdrawn }) => change(state, () => ({ status: withdrawn ? 'withdrawn' : 'archived' })),
     ContactRestored: (state) => change(state, () => ({ status: 'active' })),
     NoteAdded: (state) => state,
+    NoteRemoved: (state) => state,
     ContactEnriched: enrichment(enriched.ContactEnriched),
     ContactValueAccepted: enrichment(enriched.ContactValueAccepted),
     ContactValueRejected: enrichment(enriched.ContactValueRejected),
+    ContactValueReopened: enrichment(enriched.ContactValueReopened),
     ContactFieldSet: enrichment(enriched.ContactFieldSet),
     ContactFieldReleased: enrichment(enriched.ContactFieldReleased),
     ContactFieldLocked: enrichment(enriched.ContactFieldLocked),
     ContactFieldUnlocked: enrichment(enriched.ContactFieldUnlocked),
     ContactEnrichmentUndone: enrichment(enriched.ContactEnrichmentUndone),
+    ContactEnrichmentRedone: enrichment(enriched.ContactEnrichmentRedone),
     ContactEnrichableChanged: enrichment(enriched.ContactEnrichableChanged),
   },
   (state, viewer) => state.status === 'unknown' || isVisible(viewer, state),
@@ -102,7 +99,7 @@ export function known(state: Contact): Known {
 
 export function active(state: Contact): Known {
   const contact = known(state)
-  if (contact.status === 'archived') throw new Refused('contact-not-active', 'The contact is archived. Restore it first.')
+  if (contact.status !== 'active') throw new Refused('contact-not-active', 'The contact is archived. Restore it first.')
   return contact
 }
 
@@ -133,6 +130,20 @@ const changed = (
 const added = (methods: readonly Static<typeof MethodInput>[], contact: Known, { id, newId }: Context) =>
   newMethods(methods, contact.methods, newId, 1).map((method) => ContactMethodAdded({ contactId: id, method }))
 
+/** That it was made had been taken back: it comes back as it is given now, and nothing of what was taken back with it. */
+function madeAnew({ name, company, methods = [] }: Static<typeof ContactPut>, contact: Known, context: Context) {
+  const { id, newId } = context
+  const given = new Set(newMethods(methods, [], newId, 1).map(sameness))
+  return [
+    ContactRestored({ contactId: id }),
+    ...changed({ name: name.trim(), company: company?.trim() ?? null }, contact, context),
+    ...contact.methods
+      .filter((method) => !given.has(sameness(method)))
+      .map((method) => ContactMethodRemoved({ contactId: id, methodId: method.id, undone: true })),
+    ...added(methods, contact, context),
+  ]
+}
+
 export const createContact = command(contact, {
   operationId: 'createContact',
   method: 'POST',
@@ -159,6 +170,7 @@ export const upsertContact = command(contact, {
   faults: faultsOfMethods,
   decide: (body, state, context) => {
     if (state.status === 'unknown') return created(body, context)
+    if (state.status === 'withdrawn') return madeAnew(body, state, context)
     const contact = active(state)
     return [
       ...changed({ name: trimmed(body.name), company: trimmed(body.company) }, contact, context),
@@ -214,34 +226,4 @@ export const addNote = command(contact, {
     known(state)
     return [NoteAdded({ contactId: id, noteId: newId(0), text })]
   },
-})
-
-const archive = {
-  body: Type.Object({}, strict),
-  decide: (_: object, state: Contact, { id }: Context) => (known(state).status === 'archived' ? [] : [ContactArchived({ contactId: id })]),
-}
-
-export const archiveContact = command(contact, {
-  operationId: 'archiveContact',
-  method: 'POST',
-  path: '/contacts/{id}/archive',
-  summary: 'Archive a contact',
-  ...archive,
-})
-
-export const deleteContact = command(contact, {
-  operationId: 'deleteContact',
-  method: 'DELETE',
-  path: '/contacts/{id}',
-  summary: 'Archive a contact: what was recorded is never deleted',
-  ...archive,
-})
-
-export const restoreContact = command(contact, {
-  operationId: 'restoreContact',
-  method: 'POST',
-  path: '/contacts/{id}/restore',
-  summary: 'Restore an archived contact',
-  body: Type.Object({}, strict),
-  decide: (_, state, { id }) => (known(state).status === 'active' ? [] : [ContactRestored({ contactId: id })]),
 })

@@ -4,6 +4,7 @@ import { disconnectMailboxOnDisconnected } from './disconnect-mailbox-on-disconn
 import { enrichContactOnRequested } from './enrich-contact-on-requested.ts'
 import { importOnStarted } from './import-on-started.ts'
 import { syncOnMailboxChange } from './sync-on-mailbox-change.ts'
+import { undoOnStarted } from './undo-on-started.ts'
 
 /** Every reactor there is. A test keeps this list complete. */
 export const reactors: readonly Reactor[] = [
@@ -12,4 +13,5 @@ export const reactors: readonly Reactor[] = [
   disconnectMailboxOnDisconnected,
   accessOnChanged,
   enrichContactOnRequested,
+  undoOnStarted,
 ]

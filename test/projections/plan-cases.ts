@@ -41,6 +41,7 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
     getThread: { id: [mail] },
     listImports: { sha256: [sha256] },
     getImport: { id: [importId] },
+    getUndo: { id: [importId] },
     listImportResults: { id: [importId] },
     getContactEnrichment: { id: [id] },
     listEnrichments: { bulk: [importId] },

@@ -1,5 +1,5 @@
-import { contactEvents, type Method } from '../schema/contact-events.ts'
-import { ENRICHMENT_REACTOR, type Field } from '../schema/enrichment.ts'
+import { contactEvents } from '../schema/contact-events.ts'
+import { ENRICHMENT_REACTOR } from '../schema/enrichment.ts'
 import {
   bulkEnrichmentEvents,
   enrichmentEvents,
@@ -9,6 +9,7 @@ import {
 } from '../schema/enrichment-events.ts'
 import { projection, type RowWrite, table } from '../src/platform/projection.ts'
 import { reactorJobId } from '../src/platform/reactor.ts'
+import { columnsOf, isField } from './enrichment-methods.ts'
 
 const {
   ContactCreated,
@@ -27,9 +28,6 @@ const {
   ContactEnrichmentRedone,
   ContactEnrichableChanged,
 } = contactEvents
-
-/** The field that a method of a contact is a value of, if any. */
-const fieldOfMethod: Partial<Record<Method['type'], Field>> = { phone: 'phones', url: 'website', social: 'socialProfiles' }
 
 /**
  * What enrichment proposed, and what people say: the facts from which shown-values.ts makes what is shown, whenever it is asked; so that another order of
@@ -248,6 +246,4 @@ export const enrichment = projection({
 
 const spent = ({ spendingId, month, spending }: SpendingEvent['data'], at: string): RowWrite =>
   enrichment.tables.spendings.put({ spendingId, month, spending, at })
-const isField = ({ type }: Method) => fieldOfMethod[type] !== undefined
-const columnsOf = ({ id, type, value }: Method) => ({ methodId: id, field: fieldOfMethod[type]!, value, removed: false })
 const idOf = ({ stream }: { stream: string }) => stream.slice(stream.indexOf('-') + 1)

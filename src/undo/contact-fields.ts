@@ -10,6 +10,9 @@ type Data<T extends keyof Events> = ReturnType<Events[T]>['data']
 /** `said`: whether anybody has said anything of it. Where nobody has, what enrichment finds is shown. */
 type Company = { readonly company: string | null; readonly said: boolean }
 
+/** A method that somebody removed has been turned down, which is more than that it is not there: enrichment does not bring it back. */
+const TURNED_DOWN = 1
+
 const own = ({ revision }: RecordedEvent, since?: number): Mark => ({ revision: since ?? revision, place: 0 })
 const write = (field: string, value: unknown, mark: Mark): Write => ({ field, value, mark })
 const decision = (valueId: string, value: 'none' | 'accepted' | 'rejected', mark: Mark) => [write(`decisions/${valueId}`, value, mark)]
@@ -26,7 +29,9 @@ const writes: { [T in keyof Events]: (data: Data<T>, event: RecordedEvent) => re
   ContactRenamed: ({ name }, event) => [write('name', name, own(event))],
   ContactCompanyChanged: ({ company, since }, event) => [write('company', { company, said: true } satisfies Company, own(event, since))],
   ContactMethodAdded: ({ method, place }, event) => [write(`methods/${method.id}`, method, place ?? own(event))],
-  ContactMethodRemoved: ({ methodId }, event) => [write(`methods/${methodId}`, null, own(event))],
+  ContactMethodRemoved: ({ methodId, undone }, event) => [
+    write(`methods/${methodId}`, null, { ...own(event), place: undone ? 0 : TURNED_DOWN }),
+  ],
   ContactAssigned: ({ owner, team }, event) => [write('assigned', { owner, team }, own(event))],
   ContactArchived: ({ withdrawn }, event) => [write('status', withdrawn ? 'withdrawn' : 'archived', own(event))],
   ContactRestored: (_, event) => [write('status', 'active', own(event))],
@@ -103,7 +108,7 @@ export function putBackContact(contactId: string, { field, value: now, run }: Tr
     assigned: () => [contactEvents.ContactAssigned({ contactId, ...(to as { owner: string | null; team: string | null }) })],
     methods: () => [
       to === null
-        ? contactEvents.ContactMethodRemoved({ contactId, methodId: id, undone: true })
+        ? contactEvents.ContactMethodRemoved({ contactId, methodId: id, ...(mark?.place !== TURNED_DOWN && { undone: true }) })
         : contactEvents.ContactMethodAdded({ contactId, method: to as Method, ...(mark && { place: mark }) }),
     ],
     notes: () => [

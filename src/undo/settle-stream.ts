@@ -41,6 +41,13 @@ export async function settleStream(settling: Settling, stream: string, earlier: 
   if (category === 'contact' && !events.some(({ erased }) => erased) && !isVisible(viewer, ownersOf(events))) return absent
 
   const asked: Asked = { ...settling.asked, taken: [] }
+  const { commandId } = settling.requestOf(stream)
+  const last = events.findLastIndex(({ meta }) => meta.commandId === commandId)
+  if (last >= 0) {
+    // An earlier run of this undo did it, and was killed before it could say so.
+    const made = events.filter(({ meta }) => meta.commandId === commandId).length
+    return outcomeOf(category, id, events.slice(0, last + 1), made, asked, new Map())
+  }
   const plan = planOf(category, id, events, asked)
   const objection = plan.events.length > 0 && category === 'email' ? await objectionTo(settling, id, events, plan) : null
   if (objection) return settled({ ...plan, putBack: [], conflicts: [...plan.conflicts, objection] }, events)
@@ -62,13 +69,7 @@ async function carryOut(settling: Settling, stream: string, id: string, asked: A
       const body = { ...asked, taken: [...taken.keys()] }
       const { events, made } = await services.runner.execute(undoCommands[category], body, { id }, { ...requestOf(stream), viewer })
       if (made === 0) return settled(planOf(category, id, events, body), events, taken)
-      const before = events.slice(0, -made)
-      // Also when another run carried it out, which may have found other addresses taken.
-      const added = new Set(
-        events.slice(-made).flatMap(({ type, data }) => (type === 'ContactMethodAdded' ? [(data as { method: Method }).method.id] : [])),
-      )
-      const missing = addressesIn(planOf(category, id, before, asked)).filter(({ method }) => !added.has(method.id))
-      return settled(planOf(category, id, before, { ...asked, taken: missing.map(({ address }) => address) }), before, taken)
+      return outcomeOf(category, id, events, made, asked, taken)
     } catch (error) {
       if (isRefused(error, 'contact-not-found')) return absent
       if (isRefused(error, 'erased')) return { outcome: 'conflict', fields: [], conflicts: [{ field: '', code: 'erased' }] }
@@ -78,6 +79,23 @@ async function carryOut(settling: Settling, stream: string, id: string, asked: A
       hasWaited = true
     }
   }
+}
+
+/** What a command came to that is there already, perhaps by an earlier run, which may have found other addresses taken. @param made how many of the events are its own */
+function outcomeOf(
+  category: UndoableCategory,
+  id: string,
+  events: readonly RecordedEvent[],
+  made: number,
+  asked: Asked,
+  taken: Taken,
+): Settled {
+  const before = events.slice(0, -made)
+  const added = new Set(
+    events.slice(-made).flatMap(({ type, data }) => (type === 'ContactMethodAdded' ? [(data as { method: Method }).method.id] : [])),
+  )
+  const missing = addressesIn(planOf(category, id, before, asked)).filter(({ method }) => !added.has(method.id))
+  return settled(planOf(category, id, before, { ...asked, taken: missing.map(({ address }) => address) }), before, taken)
 }
 
 /** What would be put back, and which addresses somebody has who would not give them back himself. */

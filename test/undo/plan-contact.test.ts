@@ -241,18 +241,20 @@ function viewOf(events: readonly RecordedEvent[]) {
   const key = (row: object) => JSON.stringify(row)
   const sorted = <T extends object>(rows: readonly T[]) => rows.toSorted((a, b) => (key(a) < key(b) ? -1 : 1))
   const state = fold(contact, events)
+  // What an undone enrichment proposed says nothing any more, unless somebody decided of it.
+  const values = facts.values.filter(({ enrichmentId, decision }) => decision !== null || !facts.undone.includes(enrichmentId))
   return {
     ...rest,
     status: state.status,
     notes: [...notes].toSorted(),
-    values: sorted(facts.values),
+    values: sorted(values),
     own: sorted(
       facts.own.flatMap(({ field, values, ownIn, lockedIn }) =>
         values === null && lockedIn === null ? [] : [{ field, values, ownIn: values === null ? null : ownIn, lockedIn }],
       ),
     ),
     methodFacts: sorted(facts.methods),
-    undone: facts.undone.toSorted(),
+    undone: facts.undone.filter((id) => values.some(({ enrichmentId }) => enrichmentId === id)).toSorted(),
   }
 }
 
@@ -318,7 +320,7 @@ t.test('undoing and undoing that', async (t) => {
       valueId: Object.keys(enriched?.values ?? {}).at(-1 - taken.choice) ?? id(78),
       enrichmentId: enriched?.enrichments.at(-1) ?? id(79),
     }
-    const made = decide(taken.command, taken.body, events, { ...context, params })
+    const made = decide(taken.command, taken.body as never, events, { ...context, params })
     return made instanceof Refused ? events : append(events, made, number)
   }
   const grown = (steps: readonly Step[]) => steps.reduce((events: RecordedEvent[], taken, index) => take(events, taken, index), [])

@@ -28,7 +28,7 @@ const entry = (kind: Kind, contactId: string, { id, revision, meta }: RecordedEv
 /** What happened with a contact. */
 export const timeline = projection({
   name: 'timeline',
-  version: 2,
+  version: 3,
   tables: {
     timeline: table(
       ['contactId', 'revision'],
@@ -96,6 +96,18 @@ export const timeline = projection({
     ContactEnrichableChanged: ({ timeline }, { contactId, enrichable }, event) => [
       timeline.put(entry('enrichable-changed', contactId, event, { enrichable })),
     ],
+    ContactMergedInto: ({ timeline }, { contactId, into }, event) => [timeline.put(entry('merged-into', contactId, event, { into }))],
+    ContactMerged: ({ timeline, timelineMethods }, { contactId, from, methods, name, company }, event) => [
+      timeline.put(
+        entry('merged', contactId, event, { from, methods, ...(name !== undefined && { name }), ...(company !== undefined && { company }) }),
+      ),
+      ...methods.map((method) => timelineMethods.put({ contactId, methodId: method.id, method })),
+    ],
+    ContactUnmerged: ({ timeline, timelineMethods }, { contactId, from, methods }, event) => [
+      timeline.put(entry('unmerged', contactId, event, { from })),
+      ...methods.map((method) => timelineMethods.put({ contactId, methodId: method.id, method })),
+    ],
+    ContactUnmergedFrom: ({ timeline }, { contactId, into }, event) => [timeline.put(entry('unmerged-from', contactId, event, { into }))],
   },
 })
 

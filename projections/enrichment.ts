@@ -1,7 +1,7 @@
 import { contactEvents, type Method } from '../schema/contact-events.ts'
-import { ENRICHMENT_REACTOR, type Field } from '../schema/enrichment.ts'
+import { ENRICHMENT_REACTOR, type Field, fieldNames } from '../schema/enrichment.ts'
 import { bulkEnrichmentEvents, enrichmentEvents, enrichmentPolicyEvents, spendingEvents } from '../schema/enrichment-events.ts'
-import { projection, table } from '../src/platform/projection.ts'
+import { projection, type RowWrite, table } from '../src/platform/projection.ts'
 import { reactorJobId } from '../src/platform/reactor.ts'
 
 const {
@@ -18,6 +18,9 @@ const {
   ContactFieldUnlocked,
   ContactEnrichmentUndone,
   ContactEnrichableChanged,
+  ContactMerged,
+  ContactUnmerged,
+  ContactUnmergedFrom,
 } = contactEvents
 
 /** The field that a method of a contact is a value of, if any. */
@@ -29,7 +32,7 @@ const fieldOfMethod: Partial<Record<Method['type'], Field>> = { phone: 'phones',
  */
 export const enrichment = projection({
   name: 'enrichment',
-  version: 1,
+  version: 2,
   tables: {
     // `details` is the value as it was proposed (EnrichedValue without id and field).
     enrichmentValues: table(['contactId', 'valueId'], {
@@ -51,6 +54,14 @@ export const enrichment = projection({
       own: 'json',
       ownIn: 'integer',
       lockedIn: 'integer',
+    }),
+    // What people had said of one that was merged into the contact. Of a field the word counts that is `ownIn` last.
+    enrichmentMergedWords: table(['contactId', 'field', 'fromId'], {
+      contactId: 'uuid',
+      field: 'text',
+      fromId: 'uuid',
+      own: 'json',
+      ownIn: 'integer',
     }),
     // A removed one stays: enrichment must not bring it back.
     enrichmentMethods: table(['contactId', 'methodId'], {
@@ -128,6 +139,9 @@ export const enrichment = projection({
     ContactFieldUnlocked,
     ContactEnrichmentUndone,
     ContactEnrichableChanged,
+    ContactMerged,
+    ContactUnmerged,
+    ContactUnmergedFrom,
     ...enrichmentEvents,
     ...bulkEnrichmentEvents,
     ...enrichmentPolicyEvents,
@@ -159,13 +173,32 @@ export const enrichment = projection({
     ContactFieldSet: ({ enrichmentFields }, { contactId, field, values }, { revision }) => [
       enrichmentFields.merge({ contactId, field, own: values, ownIn: revision }),
     ],
-    ContactFieldReleased: ({ enrichmentFields }, { contactId, field }) => [enrichmentFields.merge({ contactId, field, own: null })],
+    ContactFieldReleased: ({ enrichmentFields, enrichmentMergedWords }, { contactId, field }) => [
+      enrichmentFields.merge({ contactId, field, own: null }),
+      enrichmentMergedWords.remove({ contactId, field }),
+    ],
     ContactFieldLocked: ({ enrichmentFields }, { contactId, field }, { revision }) => [
       enrichmentFields.merge({ contactId, field, lockedIn: revision }),
     ],
     ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [enrichmentFields.merge({ contactId, field, lockedIn: null })],
     ContactEnrichmentUndone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.put({ contactId, enrichmentId })],
     ContactEnrichableChanged: ({ enrichmentContacts }, { contactId, enrichable }) => [enrichmentContacts.put({ contactId, enrichable })],
+    ContactMerged: (_tables, data, { revision }) => broughtBy(data, revision),
+    ContactUnmerged: ({ enrichmentValues, enrichmentMergedWords, enrichmentMethods, enrichmentContacts, enrichmentFields }, data, { revision }) => {
+      const { contactId, from, methodIds, methods, valueIds, company, enrichable } = data
+      return [
+        ...fieldNames.map((field) => enrichmentMergedWords.remove({ contactId, field, fromId: from })),
+        ...valueIds.map((valueId) => enrichmentValues.remove({ contactId, valueId })),
+        ...methodIds.map((methodId) => enrichmentMethods.remove({ contactId, methodId })),
+        ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...columnsOf(method) })),
+        // That there was none before does not mean that somebody had said so.
+        ...(company === undefined ? [] : [enrichmentFields.merge({ contactId, field: 'company', own: company && [company], ownIn: revision })]),
+        ...(enrichable === undefined ? [] : [enrichmentContacts.put({ contactId, enrichable })]),
+      ]
+    },
+    // All else of it is there still: nobody is shown what is known of one that is part of another.
+    ContactUnmergedFrom: ({ enrichmentMethods }, { contactId, withheld }) =>
+      withheld.map((methodId) => enrichmentMethods.patch({ contactId, methodId, removed: true })),
     EnrichmentRequested: ({ enrichments }, { enrichmentId, contactId, reason, bulkId }, { id, meta }) => [
       enrichments.put({
         enrichmentId,
@@ -237,6 +270,36 @@ export const enrichment = projection({
     ],
   },
 })
+
+/** What a merge brings, as if the contact had heard of it before all else. */
+function broughtBy({ contactId, from, values, words, methods, company, enrichable }: Merged, revision: number): RowWrite[] {
+  const { enrichmentValues, enrichmentMergedWords, enrichmentMethods, enrichmentContacts, enrichmentFields } = enrichment.tables
+  return [
+    ...values.map(({ id, field, enrichmentId, proposedAt, order, decision, decidedIn, ...details }, place) =>
+      enrichmentValues.put({
+        contactId,
+        valueId: id,
+        enrichmentId,
+        field,
+        details,
+        proposedAt,
+        proposedIn: order,
+        place,
+        decision: decision ?? null,
+        decidedIn: decidedIn ?? null,
+      }),
+    ),
+    ...words.map(({ field, values, order }) =>
+      enrichmentMergedWords.put({ contactId, fromId: from, field, own: values, ownIn: order ?? revision }),
+    ),
+    ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...columnsOf(method) })),
+    ...(company === undefined
+      ? []
+      : [enrichmentFields.merge({ contactId, field: 'company', own: company === null ? [] : [company], ownIn: revision })]),
+    ...(enrichable === undefined ? [] : [enrichmentContacts.put({ contactId, enrichable })]),
+  ]
+}
+type Merged = ReturnType<typeof ContactMerged>['data']
 
 const isField = ({ type }: Method) => fieldOfMethod[type] !== undefined
 const columnsOf = ({ id, type, value }: Method) => ({ methodId: id, field: fieldOfMethod[type]!, value, removed: false })

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { Brought, contactEvents, Method } from '../../schema/contact-events.ts'
 import type { Field } from '../../schema/enrichment.ts'
+import type { RecordedEvent } from '../platform/event.ts'
 import { type EnrichedState, notEnriched } from './enriched-state.ts'
 
 type Taken<T> = { readonly was: T; readonly became: T }
@@ -189,4 +190,16 @@ export const mergedState = {
     methods,
     removed: [...known.removed, ...withheld],
   }),
+}
+
+/**
+ * How it stands with a merge, by the events of the contact that was to take it; also where they were erased. `begun`: this one does not know of it yet.
+ * Where the one in question left with another of which it is part, this one knows nothing of it any more.
+ */
+export function standingOf(events: readonly RecordedEvent[], mergeId: string): 'begun' | 'merged' | 'unmerged' {
+  const last = events.findLast(({ type, data }) => {
+    if (type === 'ContactUnmerged') return (data as Data<'ContactUnmerged'>).mergeId === mergeId
+    return type === 'ContactMerged' && (data as Data<'ContactMerged'>).mergeId === mergeId
+  })
+  return last ? (last.type === 'ContactMerged' ? 'merged' : 'unmerged') : events.some(({ erased }) => erased) ? 'unmerged' : 'begun'
 }

@@ -184,7 +184,11 @@ export const enrichment = projection({
     ContactEnrichmentUndone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.put({ contactId, enrichmentId })],
     ContactEnrichableChanged: ({ enrichmentContacts }, { contactId, enrichable }) => [enrichmentContacts.put({ contactId, enrichable })],
     ContactMerged: (_tables, data, { revision }) => broughtBy(data, revision),
-    ContactUnmerged: ({ enrichmentValues, enrichmentMergedWords, enrichmentMethods, enrichmentContacts, enrichmentFields }, data, { revision }) => {
+    ContactUnmerged: (
+      { enrichmentValues, enrichmentMergedWords, enrichmentMethods, enrichmentContacts, enrichmentFields },
+      data,
+      { revision },
+    ) => {
       const { contactId, from, methodIds, methods, valueIds, company, enrichable } = data
       return [
         ...fieldNames.map((field) => enrichmentMergedWords.remove({ contactId, field, fromId: from })),
@@ -192,7 +196,9 @@ export const enrichment = projection({
         ...methodIds.map((methodId) => enrichmentMethods.remove({ contactId, methodId })),
         ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...columnsOf(method) })),
         // That there was none before does not mean that somebody had said so.
-        ...(company === undefined ? [] : [enrichmentFields.merge({ contactId, field: 'company', own: company && [company], ownIn: revision })]),
+        ...(company === undefined
+          ? []
+          : [enrichmentFields.merge({ contactId, field: 'company', own: company && [company], ownIn: revision })]),
         ...(enrichable === undefined ? [] : [enrichmentContacts.put({ contactId, enrichable })]),
       ]
     },

@@ -137,7 +137,8 @@ function ofField(field: Field, values: readonly ProposedValue[], facts: Enrichme
 function newestOfSources(values: readonly ProposedValue[], undone: readonly string[]): Map<SourceKind, number> {
   const newest = new Map<SourceKind, number>()
   for (const { source, proposedIn, enrichmentId } of values)
-    if (!undone.includes(enrichmentId) && proposedIn > (newest.get(source.kind) ?? Number.NEGATIVE_INFINITY)) newest.set(source.kind, proposedIn)
+    if (!undone.includes(enrichmentId) && proposedIn > (newest.get(source.kind) ?? Number.NEGATIVE_INFINITY))
+      newest.set(source.kind, proposedIn)
   return newest
 }
 

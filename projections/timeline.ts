@@ -99,7 +99,12 @@ export const timeline = projection({
     ContactMergedInto: ({ timeline }, { contactId, into }, event) => [timeline.put(entry('merged-into', contactId, event, { into }))],
     ContactMerged: ({ timeline, timelineMethods }, { contactId, from, methods, name, company }, event) => [
       timeline.put(
-        entry('merged', contactId, event, { from, methods, ...(name !== undefined && { name }), ...(company !== undefined && { company }) }),
+        entry('merged', contactId, event, {
+          from,
+          methods,
+          ...(name !== undefined && { name }),
+          ...(company !== undefined && { company }),
+        }),
       ),
       ...methods.map((method) => timelineMethods.put({ contactId, methodId: method.id, method })),
     ],

@@ -131,6 +131,8 @@ export const access: Readonly<Record<string, Permission>> = {
   addContactMethod: 'contacts:write',
   removeContactMethod: 'contacts:write',
   addNote: 'contacts:write',
+  mergeContacts: 'contacts:write',
+  unmergeContacts: 'contacts:write',
 
   listEmails: 'emails:read',
   getEmail: 'emails:read',

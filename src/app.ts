@@ -11,6 +11,7 @@ import { projectionRoutes } from './admin/projection-routes.ts'
 import { recordWhatIsRead } from './audit/hook.ts'
 import { commands } from './commands.ts'
 import { batchRoute } from './contacts/batch.ts'
+import { mergeRoutes } from './contacts/merge-routes.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
 import { dispatch } from './contacts/upsert.ts'
 import { emailFileRoutes, onlySeen } from './emails/routes.ts'
@@ -127,6 +128,7 @@ export async function createApp(options: Options): Promise<App> {
   for (const command of commands)
     commandRoute(server, command, views[command.decider.category]!, execute, secret, previews[command.operationId])
   batchRoute(server, runner, claims, secret)
+  mergeRoutes(server, services)
 
   const past = createPast(pool, store, projections)
   const answering = { tables, past, cache: createAnswerCache(pool, cacheBytes) }

@@ -173,7 +173,8 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
 /** Who has an address. @property byMerge it is his by a merge that is under way: of what he is about to take */
 type Holder = { readonly contactId: string; readonly byMerge?: string }
 
-const beingMerged = () => new Unavailable('Who has this address is being merged with another contact at this moment.', { retryAfterSeconds: 1 })
+const beingMerged = () =>
+  new Unavailable('Who has this address is being merged with another contact at this moment.', { retryAfterSeconds: 1 })
 
 /** The addresses of the contact whose events these are. One that was erased has none. */
 const heldBy = (events: readonly RecordedEvent[]): string[] =>

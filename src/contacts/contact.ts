@@ -106,7 +106,9 @@ export function existing(state: Contact): Known {
 export function known(state: Contact): Known {
   const contact = existing(state)
   if (contact.mergedInto)
-    throw new Refused('contact-merged', 'The contact was merged into another one: ask for that.', 409, { survivor: contact.mergedInto.into })
+    throw new Refused('contact-merged', 'The contact was merged into another one: ask for that.', 409, {
+      survivor: contact.mergedInto.into,
+    })
   return contact
 }
 

@@ -7,7 +7,18 @@ import { internalCommand } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
 import { active, contact, existing, known } from './contact.ts'
 import { notEnriched } from './enriched-state.ts'
-import { heirOf, isMergedHere, type Known, type Merge, type Ownership, said, type Taking, taken, takings, wordsHeirOf } from './merged-state.ts'
+import {
+  heirOf,
+  isMergedHere,
+  type Known,
+  type Merge,
+  type Ownership,
+  said,
+  type Taking,
+  taken,
+  takings,
+  wordsHeirOf,
+} from './merged-state.ts'
 import { sameness } from './methods.ts'
 
 /*
@@ -67,10 +78,15 @@ export const absorb = internalCommand(contact, 'absorb', {
     const isTaken = (field: Field) => choice(field) === 'from'
     const noWords = chosen.find(
       ({ field, choice }) =>
-        choice === 'from' && field !== 'name' && field !== 'owner' && field !== 'company' && !other.words.some((word) => word.field === field),
+        choice === 'from' &&
+        field !== 'name' &&
+        field !== 'owner' &&
+        field !== 'company' &&
+        !other.words.some((word) => word.field === field),
     )
     if (noWords) throw new Refused('nothing-to-choose', `Nobody said what ${noWords.field} is of the one that is merged.`, 422, noWords)
-    const hasCompany = choice('company') === 'from' || (contact.company === null && choice('company') !== 'survivor' && other.company !== null)
+    const hasCompany =
+      choice('company') === 'from' || (contact.company === null && choice('company') !== 'survivor' && other.company !== null)
     const isNobodys = contact.owner === null && contact.team === null
     const hasOwner = choice('owner') === 'from' || (isNobodys && choice('owner') !== 'survivor' && (other.owner ?? other.team) !== null)
     return [
@@ -93,7 +109,10 @@ export const absorb = internalCommand(contact, 'absorb', {
             ...(decidedIn !== undefined && { decidedIn: decidedIn - by }),
           })),
         words: other.words
-          .filter(({ field }) => isTaken(field) || (enriched.own[field] === undefined && choice(field) !== 'survivor' && !enriched.locked.includes(field)))
+          .filter(
+            ({ field }) =>
+              isTaken(field) || (enriched.own[field] === undefined && choice(field) !== 'survivor' && !enriched.locked.includes(field)),
+          )
           .map(({ order, ...word }) => ({ ...word, ...(!isTaken(word.field) && order !== undefined && { order: order - by }) })),
         ...(!other.enrichable && { enrichable: false as const }),
       }),
@@ -141,13 +160,15 @@ export const unmerge = internalCommand(contact, 'unmerge', {
       /** What it has, by which is told what came with it. */
       methodIds: Type.Array(Id),
       valueIds: Type.Array(Id),
+      /** Those that are part of it, and so go with it. */
+      parts: Type.Array(Id),
       /** Of those methods, which were removed where it was part of one that is part of this. */
       withheld: Type.Array(Id),
       below: Type.Optional(Below),
     },
     strict,
   ),
-  decide: ({ from, mergeId, methodIds, valueIds, withheld, below }, state, { id }) => {
+  decide: ({ from, mergeId, methodIds, valueIds, parts, withheld, below }, state, { id }) => {
     const contact = existing(state)
     const merges = contact.merges ?? []
     if (!isMergedHere(contact, mergeId)) return []
@@ -167,7 +188,7 @@ export const unmerge = internalCommand(contact, 'unmerge', {
         contactId: id,
         from,
         mergeId,
-        gone: [from, ...(merges[index]?.brought ?? []).map(({ contactId }) => contactId)],
+        gone: [from, ...parts],
         methodIds: leaving.map((method) => method.id),
         withheld: methodIds.filter((methodId) => withheld.includes(methodId) || contact.removed.includes(methodId)),
         valueIds: valueIds.filter((valueId) => values[valueId] !== undefined),

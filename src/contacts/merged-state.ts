@@ -80,7 +80,8 @@ export function wordsHeirOf(merges: readonly Merge[], index: number, field: Fiel
 }
 
 function merged(known: Known, data: Data<'ContactMerged'>): Partial<Known> {
-  const { from, mergeId, brought, methods, values, words, enrichable } = data
+  // Of an event that was erased what it took is not there any more.
+  const { from, mergeId, brought, methods = [], known: there = [], values = [], words = [], enrichable } = data
   const before = taken(known)
   const now = said(data)
   const took = Object.fromEntries(
@@ -94,7 +95,7 @@ function merged(known: Known, data: Data<'ContactMerged'>): Partial<Known> {
     brought,
     took,
     words: Object.fromEntries(words.map((word) => [word.field, { was: state.own[word.field], became: word.values }])),
-    known: data.known,
+    known: there,
     ...(enrichable === false && { wasEnrichable: state.enrichable }),
   }
   const ids = values.map(({ enrichmentId }) => enrichmentId).filter((id) => !state.enrichments.includes(id))
@@ -111,7 +112,9 @@ function merged(known: Known, data: Data<'ContactMerged'>): Partial<Known> {
         enrichments: [...state.enrichments, ...new Set(ids)],
         values: {
           ...state.values,
-          ...Object.fromEntries(values.map(({ id, field, enrichmentId, decision }) => [id, { field, enrichmentId, decision: decision ?? 'none' }])),
+          ...Object.fromEntries(
+            values.map(({ id, field, enrichmentId, decision }) => [id, { field, enrichmentId, decision: decision ?? 'none' }]),
+          ),
         },
       },
     }),
@@ -136,7 +139,7 @@ function withoutMerge(merges: readonly Merge[], index: number): Merge[] {
 }
 
 function unmerged(known: Known, data: Data<'ContactUnmerged'>): Partial<Known> {
-  const { mergeId, methodIds, valueIds, methods, fields, enrichable } = data
+  const { mergeId, gone, methodIds, valueIds, methods = [], fields, enrichable } = data
   const merges = known.merges ?? []
   const index = merges.findIndex((merge) => merge.mergeId === mergeId)
   const now = said(data)
@@ -146,7 +149,7 @@ function unmerged(known: Known, data: Data<'ContactUnmerged'>): Partial<Known> {
     merge.brought.some((one) => one.mergeId === mergeId)
       ? {
           ...merge,
-          brought: merge.brought.filter((one) => one.mergeId !== mergeId),
+          brought: merge.brought.filter(({ contactId }) => !gone.includes(contactId)),
           took: Object.fromEntries(
             Object.entries(merge.took).map(([what, { was, became }]) => [what, { was, became: now[what as keyof Taking] ?? became }]),
           ) as Taking,
@@ -182,10 +185,13 @@ function unmerged(known: Known, data: Data<'ContactUnmerged'>): Partial<Known> {
 
 /** What each event makes of a contact that there is. */
 export const mergedState = {
-  ContactMergedInto: <K extends Known>(known: K, { into, mergeId }: Data<'ContactMergedInto'>): K => ({ ...known, mergedInto: { into, mergeId } }),
+  ContactMergedInto: <K extends Known>(known: K, { into, mergeId }: Data<'ContactMergedInto'>): K => ({
+    ...known,
+    mergedInto: { into, mergeId },
+  }),
   ContactMerged: <K extends Known>(known: K, data: Data<'ContactMerged'>): K => ({ ...known, ...merged(known, data) }),
   ContactUnmerged: <K extends Known>(known: K, data: Data<'ContactUnmerged'>): K => ({ ...known, ...unmerged(known, data) }),
-  ContactUnmergedFrom: <K extends Known>({ mergedInto: _, ...known }: K, { methods, withheld }: Data<'ContactUnmergedFrom'>) => ({
+  ContactUnmergedFrom: <K extends Known>({ mergedInto: _, ...known }: K, { methods = [], withheld }: Data<'ContactUnmergedFrom'>) => ({
     ...known,
     methods,
     removed: [...known.removed, ...withheld],

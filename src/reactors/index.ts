@@ -3,6 +3,7 @@ import { accessOnChanged } from './access-on-changed.ts'
 import { disconnectMailboxOnDisconnected } from './disconnect-mailbox-on-disconnected.ts'
 import { enrichContactOnRequested } from './enrich-contact-on-requested.ts'
 import { importOnStarted } from './import-on-started.ts'
+import { settleMergeOnBegun } from './settle-merge-on-begun.ts'
 import { syncOnMailboxChange } from './sync-on-mailbox-change.ts'
 
 /** Every reactor there is. A test keeps this list complete. */
@@ -12,4 +13,5 @@ export const reactors: readonly Reactor[] = [
   disconnectMailboxOnDisconnected,
   accessOnChanged,
   enrichContactOnRequested,
+  settleMergeOnBegun,
 ]

@@ -2,6 +2,8 @@ import { audit, auditQueries } from './audit.ts'
 import { contactQueries } from './contact-queries.ts'
 import { contactWords } from './contact-words.ts'
 import { contacts } from './contacts.ts'
+import { duplicateQueries } from './duplicate-queries.ts'
+import { duplicates } from './duplicates.ts'
 import { emailQueries } from './email-queries.ts'
 import { emails } from './emails.ts'
 import { enrichment } from './enrichment.ts'
@@ -14,7 +16,7 @@ import { threadQueries } from './thread-queries.ts'
 import { timeline, timelineQueries } from './timeline.ts'
 
 /** Every read model, in no order: none reads another's tables while it writes. A test keeps the lists complete. */
-export const projections = [contacts, contactWords, timeline, emails, imports, mailboxes, mailboxMessages, enrichment, audit]
+export const projections = [contacts, contactWords, timeline, emails, imports, mailboxes, mailboxMessages, enrichment, audit, duplicates]
 
 /** Every question that the read tables answer. */
 export const queries = [
@@ -27,4 +29,5 @@ export const queries = [
   ...mailboxLedgerQueries,
   ...enrichmentQueries,
   ...auditQueries,
+  ...duplicateQueries,
 ]

@@ -1,6 +1,7 @@
 import { auditEvents } from './audit-events.ts'
 import { claimEvents } from './claim-events.ts'
 import { contactEvents } from './contact-events.ts'
+import { duplicateEvents } from './duplicate-events.ts'
 import { emailEvents } from './email-events.ts'
 import { bulkEnrichmentEvents, enrichmentEvents, enrichmentPolicyEvents, spendingEvents } from './enrichment-events.ts'
 import { heartbeatEvents } from './heartbeat-events.ts'
@@ -13,6 +14,7 @@ import { syncEvents } from './sync-events.ts'
 /** Every event there is, by category. A test keeps this list complete. */
 export const eventsByCategory = {
   contact: contactEvents,
+  duplicate: duplicateEvents,
   email: emailEvents,
   import: importEvents,
   mailbox: mailboxEvents,
@@ -31,6 +33,7 @@ export const eventsByCategory = {
 /** Every event there is, by its type. */
 export const allEvents = {
   ...contactEvents,
+  ...duplicateEvents,
   ...emailEvents,
   ...importEvents,
   ...mailboxEvents,

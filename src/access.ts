@@ -133,6 +133,9 @@ export const access: Readonly<Record<string, Permission>> = {
   addNote: 'contacts:write',
   mergeContacts: 'contacts:write',
   unmergeContacts: 'contacts:write',
+  listDuplicates: 'contacts:read',
+  dismissDuplicate: 'contacts:write',
+  reconsiderDuplicate: 'contacts:write',
 
   listEmails: 'emails:read',
   getEmail: 'emails:read',
@@ -221,6 +224,7 @@ export const access: Readonly<Record<string, Permission>> = {
 export const journalAccess: Readonly<Record<string, Permission>> = {
   contact: 'contacts:read',
   claim: 'contacts:read',
+  duplicate: 'contacts:read',
   email: 'emails:read',
   import: 'imports:read',
   mailbox: 'mailboxes:read',

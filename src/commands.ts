@@ -10,6 +10,7 @@ import {
   updateContact,
   upsertContact,
 } from './contacts/contact.ts'
+import { dismissDuplicate, reconsiderDuplicate } from './contacts/duplicates.ts'
 import {
   acceptContactValue,
   lockContactField,
@@ -37,6 +38,8 @@ export const commands: readonly Command[] = [
   addContactMethod,
   removeContactMethod,
   addNote,
+  dismissDuplicate,
+  reconsiderDuplicate,
   acceptContactValue,
   rejectContactValue,
   setContactField,

@@ -64,9 +64,14 @@ async function left(runner: Runner, { id, from }: Asked, commandId: string): Pro
     const last = events.findLastIndex(({ meta }) => meta.commandId === commandId)
     return last === -1 ? events : events.slice(0, last + 1)
   })
-  const positions = cut.flatMap((events) => events.at(-1)?.position ?? []).sort(comparePositions)
-  return { survivor: cut[0]!, from: cut[1]!, position: positions.at(-1) ?? null }
+  return { survivor: cut[0]!, from: cut[1]!, position: lastOf(...cut.map((events) => ({ events }))) }
 }
+
+const lastOf = (...of: { readonly events: readonly RecordedEvent[] }[]): Position | null =>
+  of
+    .flatMap(({ events }) => events.at(-1)?.position ?? [])
+    .sort(comparePositions)
+    .at(-1) ?? null
 
 /**
  * Merges `from` into `id`; only tells what would come of it, where `dryRun`. Asked again for what is so already, it changes nothing.
@@ -96,7 +101,7 @@ export async function mergeContacts(
     const at = new Date().toISOString()
     // Refused here, it leaves no trace.
     const made = absorb.decide({ from, mergeId, chosen, other: otherOf(other.events) }, survivor.state, contextOf(id, request, at))
-    if (dryRun) return { survivor: asRecorded(survivor.events, made, request, at), from: other.events, position: null }
+    if (dryRun) return { survivor: asRecorded(survivor.events, made, request, at), from: other.events, position: lastOf(survivor, other) }
   }
   if (!survivor.events.some(isMine))
     await runner.execute(mergeInto, { into: id, from, mergeId, chosen }, { id: from }, { ...request, ifMatch: undefined, fresh: false })
@@ -144,7 +149,7 @@ export async function unmergeContacts(runner: Runner, asked: Asked & { dryRun?: 
     return {
       survivor: asRecorded(now.events, [{ type: 'ContactUnmerged', data: would }], request, at),
       from: asRecorded(other.events, released, request, at),
-      position: null,
+      position: lastOf(now, other),
     }
   }
   await runner.execute(unmerge, body, { id }, { ...request, fresh: false })

@@ -5,6 +5,7 @@ import type { RecordedEvent } from '../platform/event.ts'
 import { Refused } from '../platform/refusal.ts'
 import { foldInMemory } from '../platform/rows.ts'
 import { fold, type Outcome, type Request, type Runner } from '../platform/runner.ts'
+import { uuidv5 } from '../platform/uuid.ts'
 import { contact, existing } from './contact.ts'
 import { absorb, type Below, drop, type Other, release, unmerge } from './merge.ts'
 import { isMergedHere, type Known, standingOf } from './merged-state.ts'
@@ -53,7 +54,8 @@ export function otherOf(events: readonly RecordedEvent[]): Other {
 }
 
 /** All that are part of a contact, and by which merges they came to be. */
-const partsOf = ({ merges = [] }: Pick<Known, 'merges'>) => merges.flatMap(({ from, mergeId, brought }) => [{ contactId: from, mergeId }, ...brought])
+const partsOf = ({ merges = [] }: Pick<Known, 'merges'>) =>
+  merges.flatMap(({ from, mergeId, brought }) => [{ contactId: from, mergeId }, ...brought])
 
 type ValueRow = {
   valueId: string
@@ -67,10 +69,13 @@ type ValueRow = {
 }
 type WordRow = { field: Field; own: string[] | null; ownIn: number }
 
-/** By whom and by which command something is done that follows from an event: by the same; so whoever does it again, by whatever way, changes nothing. */
-const requestAfter = ({ id, meta }: RecordedEvent): Request => ({
+/**
+ * By whom and by which command something is done that follows from an event: by the same; so whoever does it again, by whatever way, changes nothing.
+ * @param another where it comes back to a stream in which that command is already: this one of it
+ */
+const requestAfter = ({ id, meta }: RecordedEvent, another?: string): Request => ({
   actor: meta.actor,
-  commandId: meta.commandId,
+  commandId: another ? uuidv5(another, meta.commandId) : meta.commandId,
   request: meta.request,
   correlationId: meta.$correlationId,
   causationId: id,
@@ -136,14 +141,15 @@ export async function settleMerge(runner: Runner, from: string, unmergedBy?: str
     const decider = unmergedBy === undefined ? [] : await runner.load(streamOf(unmergedBy))
     const ends = [...ancestors.map(({ events }) => events), survivor, decider].flatMap((stream) => endsOf(stream, mergeId))
     if (standing === 'merged' && ends.length === 0) return
-    const cause = ends.at(-1) ?? begun
+    const end = ends.at(-1)
+    const after = end ? requestAfter(end) : requestAfter(begun, 'release')
     // From the one that lives downwards, so that what was decided there is known to whoever finds it half done.
     const bodies = unmergeBodies({ id: from, state }, ancestors, mergeId)
     for (const { ancestor, body } of bodies.toReversed())
-      if (isMergedHere(ancestor.state, mergeId)) await runner.execute(unmerge, body, { id: ancestor.id }, requestAfter(cause))
+      if (isMergedHere(ancestor.state, mergeId)) await runner.execute(unmerge, body, { id: ancestor.id }, after)
     const told = (await Promise.all(ancestors.map(({ id }) => runner.load(streamOf(id))))).flatMap((stream) => endsOf(stream, mergeId))
     const withheld = [...new Set([...ends, ...told].flatMap(({ data }) => (data as Unmerged).withheld))]
-    await runner.execute(release, { mergeId, withheld }, { id: from }, requestAfter(cause))
+    await runner.execute(release, { mergeId, withheld }, { id: from }, after)
     return
   }
 }
@@ -158,7 +164,7 @@ async function take(runner: Runner, begun: RecordedEvent, other: Other): Promise
     return await runner.execute(absorb, { from, mergeId, chosen, other }, { id: into }, requestAfter(begun))
   } catch (error) {
     if (!(error instanceof Refused) || error.retryAfterSeconds !== undefined) throw error
-    if (error.code !== 'erased') await runner.execute(drop, { from, mergeId }, { id: into }, requestAfter(begun))
+    if (error.code !== 'erased') await runner.execute(drop, { from, mergeId }, { id: into }, requestAfter(begun, 'drop'))
     return null
   }
 }

@@ -40,7 +40,10 @@ export const contactNowOrThen = (now: QueryEndpoint, load: Load): QueryEndpoint 
     if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
     const found = contactAt(events, id)
     if (!found?.mergedInto) return found
-    const ancestors = await ancestorsOf({ load: async (stream) => [...upTo(await load(stream), position)] }, existing(fold(contact, events)))
+    const ancestors = await ancestorsOf(
+      { load: async (stream) => [...upTo(await load(stream), position)] },
+      existing(fold(contact, events)),
+    )
     throw new Moved({ id: ancestors.at(-1)?.id ?? found.mergedInto })
   },
 })

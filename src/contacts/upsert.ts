@@ -5,6 +5,7 @@ import { fold, type Outcome, type Request, type Runner } from '../platform/runne
 import { everybody, isVisible } from '../platform/viewer.ts'
 import type { Claims } from './claims.ts'
 import { type ContactInput, contact, createContact, upsertContact } from './contact.ts'
+import { duplicate } from './duplicates.ts'
 import { withSurvivor } from './merging.ts'
 
 const TRIES = 5
@@ -71,10 +72,26 @@ async function discreetly(runner: Runner, { viewer }: Request, work: () => Promi
   }
 }
 
+/** Two contacts are spoken of only by who sees both. @throws Refused */
+async function onlyOfSeen(
+  runner: Runner,
+  { contactIds }: { contactIds: string[] },
+  { viewer = everybody }: Request,
+  work: () => Promise<Outcome>,
+) {
+  for (const id of contactIds) {
+    const state = fold(contact, await runner.load(`contact-${id}`))
+    if (state.status === 'unknown' || !isVisible(viewer, state)) throw new Refused('contact-not-found', 'There is no such contact.', 404)
+  }
+  return work()
+}
+
 /** Puts in front of the runner what a decision about one stream cannot know: whose address it is. */
 export const dispatch =
   (runner: Runner, claims: Claims): Execute =>
   (command, body, params, request) => {
+    if (command.decider === duplicate)
+      return onlyOfSeen(runner, body as { contactIds: string[] }, request, () => runner.execute(command, body, params, request))
     if (command !== upsertContact) return discreetly(runner, request, () => runner.execute(command, body, params, request))
     const address = params['address']!
     if (!normalizeEmail(address))

@@ -29,7 +29,10 @@ export function memoryRunner() {
     }
   }
   const metaOf = (cause: object) => ({ v: 1, key: null, prev: null, hash: String(log.length), ...cause })
-  const codec = { encode: async (events: NewEvent[], _stream: string, _head: unknown, cause: object) => events.map((event) => ({ ...event, meta: metaOf(cause) })) }
+  const codec = {
+    encode: async (events: NewEvent[], _stream: string, _head: unknown, cause: object) =>
+      events.map((event) => ({ ...event, meta: metaOf(cause) })),
+  }
   const store = { append: async (stream: string, revision: number, events: never) => append(stream, revision, events) }
   const claims: Claims = createClaims(store as never, codec as never, load, Buffer.alloc(32))
   const runner: Runner = {
@@ -48,7 +51,14 @@ export function memoryRunner() {
       const stream = `${command.decider.category}-${context.id}`
       const events = await load(stream)
       const before = events.filter(({ meta }) => meta.commandId === request.commandId)
-      const answer = (made: number, repeated: boolean, all: RecordedEvent[]) => ({ status: 200 as const, id: context.id, events: all, made, repeated, position: null })
+      const answer = (made: number, repeated: boolean, all: RecordedEvent[]) => ({
+        status: 200 as const,
+        id: context.id,
+        events: all,
+        made,
+        repeated,
+        position: null,
+      })
       if (before.length > 0) {
         if (before[0]!.meta.request !== request.request) throw new Refused('idempotency-key-reused', 'It was another request.', 422)
         return answer(before.length, true, events)
@@ -57,7 +67,11 @@ export function memoryRunner() {
       if (decided.length === 0) return answer(0, false, events)
       const cause = causeOf(context, request)
       if (command.decider.category === 'contact') await claims.before(decided, context, cause)
-      append(stream, events.length - 1, decided.map((event) => ({ ...event, meta: metaOf(cause) })))
+      append(
+        stream,
+        events.length - 1,
+        decided.map((event) => ({ ...event, meta: metaOf(cause) })),
+      )
       if (command.decider.category === 'contact') await claims.after(decided, context, cause)
       return answer(decided.length, false, await load(stream))
     },

@@ -8,31 +8,33 @@ import { query } from '../src/platform/projection.ts'
 import { Invalid } from '../src/platform/refusal.ts'
 import { isVisible } from '../src/platform/viewer.ts'
 import { reachedBy, searchOf } from './contact-words.ts'
-import { type ContactRow, contacts, type MailStatistics, type MethodRow, toContact } from './contacts.ts'
+import { type ContactRow, contacts, type MailStatistics, type MergeRow, type MethodRow, toContact } from './contacts.ts'
 import { emails } from './emails.ts'
 import { enrichedOf, factsColumn } from './enrichment-queries.ts'
 import { withInstants } from './instants.ts'
-import { isOwnRow } from './visibility.ts'
+import { goneOrMoved, isOwnRow } from './visibility.ts'
 import { type Term, termsOf } from './words.ts'
 
-const { contacts: contactTable, contactMethods: methodTable } = contacts.tables
+const { contacts: contactTable, contactMethods: methodTable, contactMerges: mergeTable } = contacts.tables
 
 /** Rows and methods in one statement, so that both are of one moment. */
-const columns = sql.fragment`c.contact_id as "contactId", c.name, c.company, c.archived, c.created_at as "createdAt", c.updated_at as "updatedAt", c.revision, c.owner, c.team`
+const columns = sql.fragment`c.contact_id as "contactId", c.name, c.company, c.archived, c.created_at as "createdAt", c.updated_at as "updatedAt", c.revision, c.owner, c.team, c.merged_into as "mergedInto"`
 const methodRows = sql.fragment`(
   select coalesce(json_agg(m), '[]') from (
     select method_id as "methodId", added_in as "addedIn", place, type, value, label, normalized, raw
     from ${methodTable.sql} where contact_id = c."contactId"
-  ) m) as "methodRows"`
+  ) m) as "methodRows", (
+  select coalesce(json_agg(json_build_object('fromId', from_id, 'mergedIn', merged_in, 'place', place)), '[]')
+  from ${mergeTable.sql} where contact_id = c."contactId") as "mergeRows"`
 const statistics = emails.tables.mailStatistics.sql
 /** Who is new to one read model and not yet to the other is so for one batch at most; nothing has been said of mail then. */
 const statisticsColumns = sql.fragment`
   coalesce(m.emails_received, 0) as "emailsReceived", coalesce(m.emails_sent, 0) as "emailsSent", m.last_email_at as "lastEmailAt"`
 const withStatistics = sql.fragment`left join ${statistics} m on m.contact_id = c."contactId"`
 
-type Row = ContactRow & Required<MailStatistics> & { methodRows: MethodRow[] }
+type Row = ContactRow & Required<MailStatistics> & { methodRows: MethodRow[]; mergeRows: MergeRow[] }
 const render = ({ emailsReceived, emailsSent, lastEmailAt, ...row }: Row) =>
-  toContact(row, row.methodRows, { emailsReceived, emailsSent, lastEmailAt })
+  toContact(row, row.methodRows, row.mergeRows, { emailsReceived, emailsSent, lastEmailAt })
 
 const contactById = prepared(
   'get-contact',
@@ -48,8 +50,10 @@ const getContact = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object({}),
   response: Contact,
+  moves: true,
   async run(db, { params: { id }, viewer }) {
     const [row] = await db.rows<Row & { facts: Parameters<typeof enrichedOf>[0] }>(contactById(id))
+    if (row && row.mergedInto !== null) return goneOrMoved(db, viewer, id)
     if (!row || !isVisible(viewer, row)) return null
     const { facts, ...contact } = row
     const enriched = enrichedOf(facts)
@@ -130,7 +134,7 @@ const listContacts = query({
     const select = (page: Paging, from: FragmentSqlToken, conditions: readonly FragmentSqlToken[]) => (isArchived: boolean) =>
       sql.fragment`
       (select ${columns}, ${page.columns} from ${from}
-      where ${byMail ? sql.fragment`s` : sql.fragment`c`}.archived = ${isArchived} and ${and([isOwnRow(viewer, sql.fragment`c`), ...conditionsOf(filters), ...conditions, page.after])} ${page.order})`
+      where ${byMail ? sql.fragment`s` : sql.fragment`c`}.archived = ${isArchived} and c.merged_into is null and ${and([isOwnRow(viewer, sql.fragment`c`), ...conditionsOf(filters), ...conditions, page.after])} ${page.order})`
     // Each is read in the order of an index, as far as the page goes; archived in (…) would not be.
     const states = archived === 'any' ? [false, true] : [archived === 'true']
     const selects = search

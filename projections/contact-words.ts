@@ -1,10 +1,20 @@
 import type { FragmentSqlToken } from 'slonik'
-import { contactEvents } from '../schema/contact-events.ts'
+import { contactEvents, type Method } from '../schema/contact-events.ts'
 import { sql } from '../src/platform/database.ts'
-import { projection, table } from '../src/platform/projection.ts'
+import { projection, type RowWrite, table } from '../src/platform/projection.ts'
 import { spellingsOf, type Term, wordsOf, wordsOfMethod } from './words.ts'
 
-const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved } = contactEvents
+const {
+  ContactCreated,
+  ContactRenamed,
+  ContactCompanyChanged,
+  ContactMethodAdded,
+  ContactMethodRemoved,
+  ContactMergedInto,
+  ContactMerged,
+  ContactUnmerged,
+  ContactUnmergedFrom,
+} = contactEvents
 
 /**
  * The words by which contacts are found: a row a word, so that a typo is measured against the word alone, however long the name around it, and
@@ -12,7 +22,7 @@ const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdde
  */
 export const contactWords = projection({
   name: 'contact-words',
-  version: 1,
+  version: 2,
   tables: {
     contactWords: table(
       ['contactId', 'field', 'word'],
@@ -21,27 +31,55 @@ export const contactWords = projection({
       'using btree (word, contact_id) where whole',
     ),
   },
-  events: { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved },
+  events: {
+    ContactCreated,
+    ContactRenamed,
+    ContactCompanyChanged,
+    ContactMethodAdded,
+    ContactMethodRemoved,
+    ContactMergedInto,
+    ContactMerged,
+    ContactUnmerged,
+    ContactUnmergedFrom,
+  },
   on: {
-    ContactCreated: ({ contactWords }, { contactId, name, company, methods }) =>
-      [
-        ...wordsOf(name).map((word) => ({ field: 'name', ...word })),
-        ...wordsOf(company ?? '').map((word) => ({ field: 'company', ...word })),
-        ...methods.flatMap((method) => wordsOfMethod(method).map((word) => ({ field: method.id, ...word }))),
-      ].map((row) => contactWords.put({ contactId, ...row })),
-    ContactRenamed: ({ contactWords }, { contactId, name }) => [
-      contactWords.remove({ contactId, field: 'name' }),
-      ...wordsOf(name).map((word) => contactWords.put({ contactId, field: 'name', ...word })),
-    ],
-    ContactCompanyChanged: ({ contactWords }, { contactId, company }) => [
-      contactWords.remove({ contactId, field: 'company' }),
-      ...wordsOf(company ?? '').map((word) => contactWords.put({ contactId, field: 'company', ...word })),
-    ],
+    ContactCreated: ({ contactWords }, { contactId, ...said }) => wordsSaid(said).map((row) => contactWords.put({ contactId, ...row })),
+    ContactRenamed: (_tables, { contactId, name }) => anew(contactId, { name }),
+    ContactCompanyChanged: (_tables, { contactId, company }) => anew(contactId, { company }),
     ContactMethodAdded: ({ contactWords }, { contactId, method }) =>
       wordsOfMethod(method).map((word) => contactWords.put({ contactId, field: method.id, ...word })),
     ContactMethodRemoved: ({ contactWords }, { contactId, methodId }) => [contactWords.remove({ contactId, field: methodId })],
+    // It is found as what it is part of.
+    ContactMergedInto: ({ contactWords }, { contactId }) => [contactWords.remove({ contactId })],
+    ContactMerged: (_tables, { contactId, name, company, methods }) => anew(contactId, { name, company, methods }),
+    ContactUnmerged: ({ contactWords }, { contactId, name, company, methods, methodIds }) => [
+      ...methodIds.map((methodId) => contactWords.remove({ contactId, field: methodId })),
+      ...anew(contactId, { name, company, methods }),
+    ],
+    ContactUnmergedFrom: ({ contactWords }, { contactId, ...said }) => [
+      contactWords.remove({ contactId }),
+      ...wordsSaid(said).map((row) => contactWords.put({ contactId, ...row })),
+    ],
   },
 })
+
+type Said = { name?: string | undefined; company?: string | null | undefined; methods?: readonly Method[] }
+
+const wordsSaid = ({ name, company, methods = [] }: Said) => [
+  ...wordsOf(name ?? '').map((word) => ({ field: 'name', ...word })),
+  ...wordsOf(company ?? '').map((word) => ({ field: 'company', ...word })),
+  ...methods.flatMap((method) => wordsOfMethod(method).map((word) => ({ field: method.id, ...word }))),
+]
+
+/** The words of what is said, in the place of those that were there; what is not named stays. */
+function anew(contactId: string, said: Said): RowWrite[] {
+  const { contactWords: table } = contactWords.tables
+  return [
+    ...(said.name === undefined ? [] : [table.remove({ contactId, field: 'name' })]),
+    ...(said.company === undefined ? [] : [table.remove({ contactId, field: 'company' })]),
+    ...wordsSaid(said).map((row) => table.put({ contactId, ...row })),
+  ]
+}
 
 const words = contactWords.tables.contactWords.sql
 

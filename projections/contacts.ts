@@ -10,7 +10,7 @@ const touched = ({ meta, revision }: RecordedEvent) => ({ updatedAt: meta.at, re
 /** Contacts as they are now, and the ways to reach them. */
 export const contacts = projection({
   name: 'contacts',
-  version: 2,
+  version: 3,
   tables: {
     // Names are sorted as people look them up: case and accents aside. An entry of an index holds 2,700 bytes at most, so by their beginning.
     contacts: table(
@@ -25,6 +25,8 @@ export const contacts = projection({
         revision: 'integer',
         owner: 'text',
         team: 'text',
+        /** The contact that it is part of; lists do not show it then. */
+        mergedInto: 'uuid',
       },
       'archived, created_at, contact_id',
       'archived, updated_at, contact_id',
@@ -32,7 +34,10 @@ export const contacts = projection({
       'using hash (smartcrm.plain(company))',
       'using btree (owner, contact_id) where owner is not null',
       'using btree (team, contact_id) where team is not null',
+      'using btree (merged_into) where merged_into is not null',
     ),
+    // All that are part of a contact, those too that came along with others.
+    contactMerges: table(['contactId', 'fromId'], { contactId: 'uuid', fromId: 'uuid', mergedIn: 'integer', place: 'integer' }),
     // Methods are in the order of (addedIn, place): the revision that added them, and which one of that event they are.
     contactMethods: table(['contactId', 'methodId'], {
       contactId: 'uuid',
@@ -88,7 +93,38 @@ export const contacts = projection({
     ContactEnrichmentUndone: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactEnrichmentRedone: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactEnrichableChanged: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    // Its methods stay: they say what it was, and nothing that lists contacts finds it.
+    ContactMergedInto: ({ contacts }, { contactId, into }, event) => [contacts.patch({ contactId, mergedInto: into, ...touched(event) })],
+    ContactMerged: ({ contacts, contactMethods, contactMerges }, data, event) => [
+      contacts.patch({ contactId: data.contactId, ...said(data), ...touched(event) }),
+      ...data.methods.map((method, place) =>
+        contactMethods.put({ contactId: data.contactId, addedIn: event.revision, place, ...columnsOf(method) }),
+      ),
+      ...[data.from, ...data.brought.map(({ contactId }) => contactId)].map((fromId, place) =>
+        contactMerges.put({ contactId: data.contactId, fromId, mergedIn: event.revision, place }),
+      ),
+    ],
+    ContactUnmerged: ({ contacts, contactMethods, contactMerges }, data, event) => [
+      contacts.patch({ contactId: data.contactId, ...said(data), ...touched(event) }),
+      ...data.methodIds.map((methodId) => contactMethods.remove({ contactId: data.contactId, methodId })),
+      ...data.methods.map((method, place) =>
+        contactMethods.put({ contactId: data.contactId, addedIn: event.revision, place, ...columnsOf(method) }),
+      ),
+      ...data.gone.map((fromId) => contactMerges.remove({ contactId: data.contactId, fromId })),
+    ],
+    ContactUnmergedFrom: ({ contacts, contactMethods }, { contactId, withheld }, event) => [
+      contacts.patch({ contactId, mergedInto: null, ...touched(event) }),
+      ...withheld.map((methodId) => contactMethods.remove({ contactId, methodId })),
+    ],
   },
+})
+
+/** What a merge changes, or puts back, of the contact's own fields: only what it names. */
+const said = ({ name, company, owner, team }: { name?: string; company?: string | null; owner?: string | null; team?: string | null }) => ({
+  ...(name !== undefined && { name }),
+  ...(company !== undefined && { company }),
+  ...(owner !== undefined && { owner }),
+  ...(team !== undefined && { team }),
 })
 
 const columnsOf = ({ id, type, value, label, normalized, raw }: Method) => ({
@@ -110,7 +146,10 @@ export type ContactRow = {
   revision: number
   owner: string | null
   team: string | null
+  mergedInto: string | null
 }
+
+export type MergeRow = { fromId: string; mergedIn: number; place: number }
 
 export type MethodRow = {
   methodId: string
@@ -126,9 +165,15 @@ export type MethodRow = {
 /** What mail says of a contact: another read model's, and so absent where the contact is folded in memory. */
 export type MailStatistics = Pick<Contact, 'emailsReceived' | 'emailsSent' | 'lastEmailAt'>
 
-/** The contact that the rows say. Its methods' rows may come in any order. */
-export function toContact(row: ContactRow, methodRows: readonly MethodRow[], mail: MailStatistics = {}): Contact {
-  const { contactId, name, company, archived, createdAt, updatedAt, revision, owner, team } = row
+/** The contact that the rows say. The rows of its methods and merges may come in any order. */
+export function toContact(
+  row: ContactRow,
+  methodRows: readonly MethodRow[],
+  mergeRows: readonly MergeRow[],
+  mail: MailStatistics = {},
+): Contact {
+  const { contactId, name, company, archived, createdAt, updatedAt, revision, owner, team, mergedInto } = row
+  const merged = mergeRows.toSorted((a, b) => a.mergedIn - b.mergedIn || a.place - b.place)
   const inOrder = methodRows.toSorted((a, b) => a.addedIn - b.addedIn || a.place - b.place)
   return {
     id: contactId,
@@ -141,6 +186,8 @@ export function toContact(row: ContactRow, methodRows: readonly MethodRow[], mai
     revision,
     ...(owner !== null && { owner }),
     ...(team !== null && { team }),
+    ...(merged.length > 0 && { merged: merged.map(({ fromId }) => fromId) }),
+    ...(mergedInto !== null && { mergedInto }),
     ...mail,
   }
 }
@@ -158,5 +205,6 @@ const toMethod = ({ methodId, type, value, label, normalized, raw }: MethodRow):
 export function contactFromMemory(tables: MemoryTables<typeof contacts>, id: string): Contact | null {
   const row = tables.rows('contacts').find(({ contactId }) => contactId === id)
   const methodRows = tables.rows('contactMethods').filter(({ contactId }) => contactId === id)
-  return row ? toContact(row as ContactRow, methodRows as MethodRow[]) : null
+  const mergeRows = tables.rows('contactMerges').filter(({ contactId }) => contactId === id)
+  return row ? toContact(row as ContactRow, methodRows as MethodRow[], mergeRows as MergeRow[]) : null
 }

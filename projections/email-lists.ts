@@ -23,6 +23,13 @@ export type EmailFilters = {
 /** The addresses that a contact has. */
 export const addressesOfContact = (contactId: string) =>
   sql.fragment`select distinct address from ${tables.addressOwners.sql} where contact_id = ${contactId}`
+/** In how many mails any of these addresses takes part. */
+export async function countMails(db: Database, addresses: readonly string[]): Promise<number> {
+  const [row] = await db.rows<{ count: number }>(sql.unsafe`
+    select count(distinct email_id) from ${tables.emailParties.sql} where address = any(${sql.array([...addresses], 'text')})`)
+  return Number(row!.count)
+}
+
 export const spellings = (address: string) => sql.fragment`select unnest(${sql.array(spellingsOf(address), 'text')}) as address`
 
 /**

@@ -12,7 +12,7 @@ import { searchOf } from './email-search.ts'
 import { emails } from './emails.ts'
 import { withInstants } from './instants.ts'
 import { isWhole, restrictedEmail, restrictionsOf, seenBy } from './mail-visibility.ts'
-import { isEmailSeen, seesContact } from './visibility.ts'
+import { goneOrMoved, isEmailSeen, seesContact, survivorOf } from './visibility.ts'
 
 const { tables } = emails
 
@@ -81,7 +81,8 @@ const listEmails = query({
   params: Type.Object({}),
   querystring: Type.Object({ ...listParameters, contact: contactFilter }),
   response: EmailPage,
-  run: (db, { query, viewer, actor }) => list(db, viewer, actor, query),
+  run: async (db, { query: { contact, ...query }, viewer, actor }) =>
+    list(db, viewer, actor, { ...query, ...(contact !== undefined && { contact: await survivorOf(db, contact) }) }),
 })
 
 const listContactEmails = query({
@@ -91,12 +92,13 @@ const listContactEmails = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object(listParameters),
   response: EmailPage,
+  moves: true,
   async run(db, { params: { id }, query, viewer, actor }) {
-    if (!(await seesContact(db, viewer, id))) return null
+    if (!(await seesContact(db, viewer, id))) return goneOrMoved(db, viewer, id)
     const page = await list(db, viewer, actor, { ...query, contact: id })
     if (page.data.length > 0) return page
-    const known = await db.rows(sql.unsafe`select from ${contacts.tables.contacts.sql} where contact_id = ${id}`)
-    return known.length > 0 ? page : null
+    const known = await db.rows(sql.unsafe`select from ${contacts.tables.contacts.sql} where contact_id = ${id} and merged_into is null`)
+    return known.length > 0 ? page : goneOrMoved(db, viewer, id)
   },
 })
 

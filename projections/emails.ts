@@ -6,7 +6,17 @@ import { computing, projection, type RowWrite, table } from '../src/platform/pro
 import { refreshMailStatistics } from './mail-statistics.ts'
 import { refreshThreads, threadTokens, topicOf } from './threads.ts'
 
-const { ContactCreated, ContactMethodAdded, ContactMethodRemoved, ContactArchived, ContactRestored } = contactEvents
+const {
+  ContactCreated,
+  ContactMethodAdded,
+  ContactMethodRemoved,
+  ContactArchived,
+  ContactRestored,
+  ContactMergedInto,
+  ContactMerged,
+  ContactUnmerged,
+  ContactUnmergedFrom,
+} = contactEvents
 type Email = ReturnType<typeof emailEvents.EmailReceived>['data']
 
 /**
@@ -24,7 +34,7 @@ const words = `tsvector generated always as (to_tsvector('smartcrm.words', "left
  */
 export const emails = projection({
   name: 'emails',
-  version: 1,
+  version: 2,
   tables: {
     emails: table(
       'emailId',
@@ -98,27 +108,52 @@ export const emails = projection({
       `archived, coalesce(last_email_at, timestamptz '0001-01-01 00:00:00+00'), contact_id`,
     ),
   },
-  events: { ...emailEvents, ContactCreated, ContactMethodAdded, ContactMethodRemoved, ContactArchived, ContactRestored },
+  events: {
+    ...emailEvents,
+    ContactCreated,
+    ContactMethodAdded,
+    ContactMethodRemoved,
+    ContactArchived,
+    ContactRestored,
+    ContactMergedInto,
+    ContactMerged,
+    ContactUnmerged,
+    ContactUnmergedFrom,
+  },
   on: {
     EmailReceived: (_tables, email, event) => writesOf(email, false, event),
     EmailSent: (_tables, email, event) => writesOf(email, true, event),
     EmailRemoved: (_tables, { emailId }) => removalOf(emailId),
-    ContactCreated: ({ addressOwners, contactStates }, { contactId, methods }) => [
+    ContactCreated: ({ contactStates }, { contactId, methods }) => [
       contactStates.put({ contactId, archived: false }),
-      ...methods.filter(isEmail).map((method) => addressOwners.put({ contactId, methodId: method.id, address: addressOf(method) })),
+      ...ownersOf(contactId, methods),
     ],
-    ContactMethodAdded: ({ addressOwners }, { contactId, method }) =>
-      isEmail(method) ? [addressOwners.put({ contactId, methodId: method.id, address: addressOf(method) })] : [],
+    ContactMethodAdded: (_tables, { contactId, method }) => ownersOf(contactId, [method]),
     ContactMethodRemoved: ({ addressOwners }, { contactId, methodId }) => [addressOwners.remove({ contactId, methodId })],
     ContactArchived: ({ contactStates }, { contactId }) => [contactStates.put({ contactId, archived: true })],
     ContactRestored: ({ contactStates }, { contactId }) => [contactStates.put({ contactId, archived: false })],
+    ContactMergedInto: ({ addressOwners, contactStates }, { contactId }) => [
+      contactStates.remove({ contactId }),
+      addressOwners.remove({ contactId }),
+    ],
+    ContactMerged: (_tables, { contactId, methods }) => ownersOf(contactId, methods),
+    ContactUnmerged: ({ addressOwners }, { contactId, methodIds, methods }) => [
+      ...methodIds.map((methodId) => addressOwners.remove({ contactId, methodId })),
+      ...ownersOf(contactId, methods),
+    ],
+    ContactUnmergedFrom: ({ contactStates }, { contactId, archived, methods }) => [
+      contactStates.put({ contactId, archived }),
+      ...ownersOf(contactId, methods),
+    ],
   },
   refresh: [refreshThreads, refreshMailStatistics],
 })
 const { tables } = emails
 
-const isEmail = ({ type }: Method) => type === 'email'
-const addressOf = ({ value, normalized }: Method) => normalized ?? value.toLowerCase()
+const ownersOf = (contactId: string, methods: readonly Method[]): RowWrite[] =>
+  methods
+    .filter(({ type }) => type === 'email')
+    .map(({ id, value, normalized }) => tables.addressOwners.put({ contactId, methodId: id, address: normalized ?? value.toLowerCase() }))
 
 function removalOf(emailId: string): RowWrite[] {
   const { emails, emailTexts, emailAttachments, emailParties, threadTokens } = tables

@@ -1,5 +1,5 @@
 import { contactEvents } from '../schema/contact-events.ts'
-import { ENRICHMENT_REACTOR } from '../schema/enrichment.ts'
+import { ENRICHMENT_REACTOR, fieldNames } from '../schema/enrichment.ts'
 import {
   bulkEnrichmentEvents,
   enrichmentEvents,
@@ -9,6 +9,7 @@ import {
 } from '../schema/enrichment-events.ts'
 import { projection, type RowWrite, table } from '../src/platform/projection.ts'
 import { reactorJobId } from '../src/platform/reactor.ts'
+import { broughtBy } from './enrichment-merged.ts'
 import { columnsOf, isField } from './enrichment-methods.ts'
 
 const {
@@ -27,6 +28,9 @@ const {
   ContactEnrichmentUndone,
   ContactEnrichmentRedone,
   ContactEnrichableChanged,
+  ContactMerged,
+  ContactUnmerged,
+  ContactUnmergedFrom,
 } = contactEvents
 
 /**
@@ -35,7 +39,7 @@ const {
  */
 export const enrichment = projection({
   name: 'enrichment',
-  version: 1,
+  version: 2,
   tables: {
     // `details` is the value as it was proposed (EnrichedValue without id and field).
     enrichmentValues: table(['contactId', 'valueId'], {
@@ -57,6 +61,14 @@ export const enrichment = projection({
       own: 'json',
       ownIn: 'integer',
       lockedIn: 'integer',
+    }),
+    // What people had said of one that was merged into the contact. Of a field the word counts that is `ownIn` last.
+    enrichmentMergedWords: table(['contactId', 'field', 'fromId'], {
+      contactId: 'uuid',
+      field: 'text',
+      fromId: 'uuid',
+      own: 'json',
+      ownIn: 'integer',
     }),
     // A removed one stays: enrichment must not bring it back.
     enrichmentMethods: table(['contactId', 'methodId'], {
@@ -136,6 +148,9 @@ export const enrichment = projection({
     ContactEnrichmentUndone,
     ContactEnrichmentRedone,
     ContactEnrichableChanged,
+    ContactMerged,
+    ContactUnmerged,
+    ContactUnmergedFrom,
     ...enrichmentEvents,
     ...bulkEnrichmentEvents,
     ...enrichmentPolicyEvents,
@@ -170,7 +185,10 @@ export const enrichment = projection({
     ContactFieldSet: ({ enrichmentFields }, { contactId, field, values, since }, { revision }) => [
       enrichmentFields.merge({ contactId, field, own: values, ownIn: since ?? revision }),
     ],
-    ContactFieldReleased: ({ enrichmentFields }, { contactId, field }) => [enrichmentFields.merge({ contactId, field, own: null })],
+    ContactFieldReleased: ({ enrichmentFields, enrichmentMergedWords }, { contactId, field }) => [
+      enrichmentFields.merge({ contactId, field, own: null }),
+      enrichmentMergedWords.remove({ contactId, field }),
+    ],
     ContactFieldLocked: ({ enrichmentFields }, { contactId, field, since }, { revision }) => [
       enrichmentFields.merge({ contactId, field, lockedIn: since ?? revision }),
     ],
@@ -178,6 +196,28 @@ export const enrichment = projection({
     ContactEnrichmentUndone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.put({ contactId, enrichmentId })],
     ContactEnrichmentRedone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.remove({ contactId, enrichmentId })],
     ContactEnrichableChanged: ({ enrichmentContacts }, { contactId, enrichable }) => [enrichmentContacts.put({ contactId, enrichable })],
+    ContactMerged: (_tables, data, { revision }) => broughtBy(data, revision),
+    ContactUnmerged: (
+      { enrichmentValues, enrichmentMergedWords, enrichmentMethods, enrichmentContacts, enrichmentFields },
+      data,
+      { revision },
+    ) => {
+      const { contactId, from, methodIds, methods, valueIds, company, enrichable } = data
+      return [
+        ...fieldNames.map((field) => enrichmentMergedWords.remove({ contactId, field, fromId: from })),
+        ...valueIds.map((valueId) => enrichmentValues.remove({ contactId, valueId })),
+        ...methodIds.map((methodId) => enrichmentMethods.remove({ contactId, methodId })),
+        ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...columnsOf(method) })),
+        // That there was none before does not mean that somebody had said so.
+        ...(company === undefined
+          ? []
+          : [enrichmentFields.merge({ contactId, field: 'company', own: company && [company], ownIn: revision })]),
+        ...(enrichable === undefined ? [] : [enrichmentContacts.put({ contactId, enrichable })]),
+      ]
+    },
+    // All else of it is there still: nobody is shown what is known of one that is part of another.
+    ContactUnmergedFrom: ({ enrichmentMethods }, { contactId, withheld }) =>
+      withheld.map((methodId) => enrichmentMethods.patch({ contactId, methodId, removed: true })),
     EnrichmentRequested: ({ enrichments }, { enrichmentId, contactId, reason, bulkId }, { id, meta }) => [
       enrichments.put({
         enrichmentId,

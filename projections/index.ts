@@ -3,6 +3,8 @@ import { causeQueries } from './causes.ts'
 import { contactQueries } from './contact-queries.ts'
 import { contactWords } from './contact-words.ts'
 import { contacts } from './contacts.ts'
+import { duplicateQueries } from './duplicate-queries.ts'
+import { duplicates } from './duplicates.ts'
 import { emailQueries } from './email-queries.ts'
 import { emails } from './emails.ts'
 import { enrichment } from './enrichment.ts'
@@ -16,7 +18,19 @@ import { timeline, timelineQueries } from './timeline.ts'
 import { undoQueries, undos } from './undos.ts'
 
 /** Every read model, in no order: none reads another's tables while it writes. A test keeps the lists complete. */
-export const projections = [contacts, contactWords, timeline, emails, imports, mailboxes, mailboxMessages, enrichment, audit, undos]
+export const projections = [
+  contacts,
+  contactWords,
+  timeline,
+  emails,
+  imports,
+  mailboxes,
+  mailboxMessages,
+  enrichment,
+  audit,
+  undos,
+  duplicates,
+]
 
 /** Every question that the read tables answer. */
 export const queries = [
@@ -31,4 +45,5 @@ export const queries = [
   ...auditQueries,
   ...causeQueries,
   ...undoQueries,
+  ...duplicateQueries,
 ]

@@ -11,7 +11,10 @@ import {
   type ValueState,
 } from '../schema/enrichment.ts'
 
-/** A value as it was proposed, and what somebody decided of it since; revisions are the contact's. */
+/**
+ * A value as it was proposed, and what somebody decided of it since; revisions are the contact's. Of what came with a contact that was merged into this one
+ * they are below zero: before all that is its own.
+ */
 export type ProposedValue = EnrichedValue & {
   readonly enrichmentId: string
   readonly proposedIn: number
@@ -65,20 +68,20 @@ const rejected = (because: ValueReason): Verdict => ({ state: 'rejected', becaus
 
 function ofField(field: Field, values: readonly ProposedValue[], facts: EnrichmentFacts): Map<string, Verdict> {
   const said = facts.own.find((own) => own.field === field)
-  const ownIn = said && said.values !== null ? said.ownIn : -1
+  const ownIn = said && said.values !== null ? said.ownIn : Number.NEGATIVE_INFINITY
   const lockedIn = said?.lockedIn ?? null
   const methods = facts.methods.filter((method) => method.field === field)
-  const hasOwn = ownIn >= 0 || (fields[field].single && methods.some(({ removed }) => !removed))
+  const hasOwn = ownIn > Number.NEGATIVE_INFINITY || (fields[field].single && methods.some(({ removed }) => !removed))
   const owned = new Set([...(said?.values ?? []), ...methods.map(({ value }) => value)].map((value) => sameness(field, value)))
-  const turnedDown = new Map<string, number>()
+  const decisions = new Map<string, { decidedIn: number; isRejected: boolean }>()
   for (const { decision, decidedIn, value } of values)
     if (decision) {
       const key = sameness(field, value)
-      const before = turnedDown.get(key)
-      if (before === undefined || Math.abs(before) < decidedIn!) turnedDown.set(key, decision === 'rejected' ? decidedIn! : -decidedIn!)
+      const before = decisions.get(key)
+      if (!before || before.decidedIn < decidedIn!) decisions.set(key, { decidedIn: decidedIn!, isRejected: decision === 'rejected' })
     }
   /** Somebody rejected just this, and nobody accepted it later. */
-  const isTurnedDown = (value: string) => (turnedDown.get(sameness(field, value)) ?? -1) > 0
+  const isTurnedDown = (value: string) => decisions.get(sameness(field, value))?.isRejected === true
   const newest = newestOfSources(values, facts.undone)
 
   const verdict = new Map<string, Verdict>()
@@ -134,7 +137,8 @@ function ofField(field: Field, values: readonly ProposedValue[], facts: Enrichme
 function newestOfSources(values: readonly ProposedValue[], undone: readonly string[]): Map<SourceKind, number> {
   const newest = new Map<SourceKind, number>()
   for (const { source, proposedIn, enrichmentId } of values)
-    if (!undone.includes(enrichmentId) && proposedIn > (newest.get(source.kind) ?? -1)) newest.set(source.kind, proposedIn)
+    if (!undone.includes(enrichmentId) && proposedIn > (newest.get(source.kind) ?? Number.NEGATIVE_INFINITY))
+      newest.set(source.kind, proposedIn)
   return newest
 }
 

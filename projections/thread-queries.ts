@@ -9,7 +9,7 @@ import { addressesOfContact, emailKeys, listSummaries, type SummaryRow, spelling
 import { addressFilter } from './email-queries.ts'
 import { emails } from './emails.ts'
 import { type Restriction, restrictedSummary, restrictionsOf, seenBy } from './mail-visibility.ts'
-import { addressesSeen, isEmailSeen, seesContact } from './visibility.ts'
+import { addressesSeen, isEmailSeen, seesContact, survivorOf } from './visibility.ts'
 
 const { threads, threadMembers, emailParties, emails: emailTable } = emails.tables
 
@@ -54,7 +54,8 @@ const listThreads = query({
   }),
   response: ThreadPage,
   async run(db, { query, viewer, actor }) {
-    const { contact, address } = query
+    const { address } = query
+    const contact = query.contact === undefined ? undefined : await survivorOf(db, query.contact)
     if (contact !== undefined && !(await seesContact(db, viewer, contact))) return { data: [], nextCursor: null }
     const page = paging(query, { keys, descending: true, scope: ['threads', contact, address] })
     const filters = [contact !== undefined && addressesOfContact(contact), address !== undefined && spellings(address)]

@@ -10,7 +10,7 @@ import { projection, query, table } from '../src/platform/projection.ts'
 import { addressesOfContact, byAddress } from './email-lists.ts'
 import { emails } from './emails.ts'
 import { type Restriction, restrictionsOf } from './mail-visibility.ts'
-import { seesContact } from './visibility.ts'
+import { familyOf, goneOrMoved, seesContact } from './visibility.ts'
 
 type Kind = (typeof timelineKinds)[number]
 
@@ -111,21 +111,40 @@ export const timeline = projection({
     ContactEnrichableChanged: ({ timeline }, { contactId, enrichable }, event) => [
       timeline.put(entry('enrichable-changed', contactId, event, { enrichable })),
     ],
+    ContactMergedInto: ({ timeline }, { contactId, into }, event) => [timeline.put(entry('merged-into', contactId, event, { into }))],
+    ContactMerged: ({ timeline, timelineMethods }, { contactId, from, methods, name, company }, event) => [
+      timeline.put(
+        entry('merged', contactId, event, {
+          from,
+          methods,
+          ...(name !== undefined && { name }),
+          ...(company !== undefined && { company }),
+        }),
+      ),
+      ...methods.map((method) => timelineMethods.put({ contactId, methodId: method.id, method })),
+    ],
+    ContactUnmerged: ({ timeline, timelineMethods }, { contactId, from, methods }, event) => [
+      timeline.put(entry('unmerged', contactId, event, { from })),
+      ...methods.map((method) => timelineMethods.put({ contactId, methodId: method.id, method })),
+    ],
+    ContactUnmergedFrom: ({ timeline }, { contactId, into }, event) => [timeline.put(entry('unmerged-from', contactId, event, { into }))],
   },
 })
 
 type Row = Pick<TimelineEntry, 'kind' | 'at' | 'actor' | 'eventId'> & {
   revision: number | null
+  contactId: string | null
   details: Partial<TimelineEntry>
   removed: TimelineEntry['method'] | null
 }
 
-const toEntry = ({ kind, at, actor, eventId, revision, details, removed }: Row): TimelineEntry => ({
+const toEntry = ({ kind, at, actor, eventId, revision, contactId, details, removed }: Row): TimelineEntry => ({
   kind,
   at,
   actor,
   eventId,
   ...(revision !== null && { revision }),
+  ...(contactId !== null && { contactId }),
   ...details,
   ...(removed && { method: removed }),
 })
@@ -155,24 +174,28 @@ const getContactTimeline = query({
   params: Type.Object({ id: Id }),
   querystring: Type.Object(pageParameters),
   response: TimelinePage,
+  moves: true,
   async run(db, { params: { id }, query, viewer, actor }): Promise<Static<typeof TimelinePage> | null> {
-    if (!(await seesContact(db, viewer, id))) return null
+    if (!(await seesContact(db, viewer, id))) return goneOrMoved(db, viewer, id)
     const scope = ['timeline', id]
     const entries = paging(query, { ...orderOf(sql.fragment`t`, sql.fragment`t.revision`, sql.fragment`t.event_id`), scope })
     const mails = paging(query, { ...orderOf(sql.fragment`s`, sql.fragment`-1::bigint`, sql.fragment`s.email_id`), scope })
     const rows = await db.rows<Row>({
       ...sql.unsafe`
-        with page as (
-          (select ${entries.columns} from ${timeline.tables.timeline.sql} t where t.contact_id = ${id} and ${entries.after} ${entries.order})
+        with family as materialized (${familyOf(id)}), page as (
+          (select e.* from family f, lateral (
+            select ${entries.columns} from ${timeline.tables.timeline.sql} t where t.contact_id = f.contact_id and ${entries.after} ${entries.order}
+          ) e ${entries.order})
           union all ${byAddress(addressesOfContact(id))([], mails)} ${entries.order}
         )
         select p.*, coalesce(t.kind, case when e.sent then 'email-sent' else 'email-received' end) as kind, p.cursor_0 as at,
           coalesce(t.actor, e.actor) as actor, coalesce(t.event_id, e.event_id) as "eventId", t.revision,
+          nullif(t.contact_id, ${id}::uuid) as "contactId",
           coalesce(case when n.note_id is null then t.details else t.details - 'text' end,
             jsonb_build_object('emailId', e.email_id, 'subject', e.subject, 'text', e.preview)) as details, m.method as removed
         from page p
           left join lateral (
-            select * from ${timeline.tables.timeline.sql} t where t.contact_id = ${id} and t.revision = p.cursor_1 offset 0
+            select t.* from family f join ${timeline.tables.timeline.sql} t using (contact_id) where t.revision = p.cursor_1 and t.event_id = p.cursor_2 offset 0
           ) t on p.cursor_1 >= 0
           left join ${timeline.tables.timelineMethods.sql} m
             on t.kind = 'method-removed' and m.contact_id = t.contact_id and m.method_id = (t.details ->> 'methodId')::uuid
@@ -183,7 +206,7 @@ const getContactTimeline = query({
       name: `get-contact-timeline ${query.cursor === undefined ? 'first' : 'next'}`,
     })
     // Who has no first entry was never created.
-    if (rows.length === 0 && query.cursor === undefined) return null
+    if (rows.length === 0 && query.cursor === undefined) return goneOrMoved(db, viewer, id)
     const restricted = await restrictionsOf(
       db,
       actor,

@@ -1,5 +1,6 @@
 import type { FragmentSqlToken } from 'slonik'
 import { type Database, sql } from '../src/platform/database.ts'
+import { Moved } from '../src/platform/refusal.ts'
 import type { Viewer } from '../src/platform/viewer.ts'
 import { contacts } from './contacts.ts'
 import { emails } from './emails.ts'
@@ -45,3 +46,30 @@ export async function seesContact(db: Database, viewer: Viewer, contactId: strin
   )
   return rows.length > 0
 }
+
+/** The contact that another is part of by now, itself where it is none's; the SQL of its id. Merges are few, and chains of them short. */
+export const survivor = (contactId: FragmentSqlToken | string): FragmentSqlToken => sql.fragment`(
+  with recursive chain as (
+    select contact_id, merged_into from ${contactTable.sql} where contact_id = ${contactId}::uuid
+    union all select c.contact_id, c.merged_into from chain join ${contactTable.sql} c on c.contact_id = chain.merged_into
+  ) select contact_id from chain where merged_into is null)`
+
+/** The contact by whose id it is found now: its own, unless it was merged into another. */
+export async function survivorOf(db: Database, contactId: string): Promise<string> {
+  const [found] = await db.rows<{ id: string | null }>(sql.unsafe`select ${survivor(contactId)} as id`)
+  return found?.id ?? contactId
+}
+
+/** Says that there is no such contact, by null; unless it is part of another one by now, which whoever asks sees. @throws Moved */
+export async function goneOrMoved(db: Database, viewer: Viewer, id: string): Promise<null> {
+  const [found] = await db.rows<{ id: string }>(sql.unsafe`
+    select contact_id as id from ${contactTable.sql} c where contact_id = ${survivor(id)} and contact_id <> ${id} and ${isOwnRow(viewer, sql.fragment`c`)}`)
+  if (found) throw new Moved(found)
+  return null
+}
+
+/** A contact that is asked for by its own id, and all that are part of it: a select of their ids (`contact_id`), of none where it is itself part of another. */
+export const familyOf = (contactId: string): FragmentSqlToken => sql.fragment`
+  select contact_id from ${contactTable.sql} where contact_id = ${contactId} and merged_into is null
+  union all select m.from_id from ${contacts.tables.contactMerges.sql} m join ${contactTable.sql} c using (contact_id)
+    where m.contact_id = ${contactId} and c.merged_into is null`

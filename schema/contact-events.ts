@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { type EventOf, events, personal } from './define.ts'
 import { EnrichedValue, Field } from './enrichment.ts'
-import { Id, nullable } from './shared.ts'
+import { Id, Instant, nullable } from './shared.ts'
 
 export const MethodType = Type.Union([
   Type.Literal('email'),
@@ -29,6 +29,33 @@ export type Method = Static<typeof Method>
 
 /** Put back by an undo: it counts as of this revision of the contact, where it counted from before. */
 const since = Type.Optional(Type.Integer({ minimum: 0 }))
+/** Some that were merged into a contact before it was merged itself, and so come along: whom, and by which merge. */
+export const Brought = Type.Object({ contactId: Id, mergeId: Id })
+export type Brought = Static<typeof Brought>
+
+/**
+ * A value that an enrichment of another contact proposed, and what somebody decided of it there. `order` and `decidedIn` stand for revisions: they keep their
+ * order among each other, and are before all that the survivor ever heard of itself.
+ */
+export const MergedValue = Type.Object({
+  ...EnrichedValue.properties,
+  enrichmentId: Id,
+  proposedAt: Instant,
+  order: Type.Integer(),
+  decision: Type.Optional(Type.Union([Type.Literal('accepted'), Type.Literal('rejected')])),
+  decidedIn: Type.Optional(Type.Integer()),
+})
+export type MergedValue = Static<typeof MergedValue>
+
+/** What people said of a field of another contact. `order` as above; left out where it was chosen, and so is said at this moment. */
+export const MergedWord = Type.Object({ field: Field, values: Type.Array(Type.String()), order: Type.Optional(Type.Integer()) })
+export type MergedWord = Static<typeof MergedWord>
+
+/** Whose value stays when two contacts are merged; `owner` is owner and team together. */
+export const Choice = Type.Union([Type.Literal('survivor'), Type.Literal('from')])
+export type Choice = Static<typeof Choice>
+export const Chosen = Type.Object({ field: Type.Union([Type.Literal('name'), Type.Literal('owner'), Field]), choice: Choice })
+export type Chosen = Static<typeof Chosen>
 
 // Stored for ever: a field may be added as optional, never renamed or retyped.
 export const contactEvents = events({
@@ -74,5 +101,62 @@ export const contactEvents = events({
   /** It counts again. */
   ContactEnrichmentRedone: { contactId: Id, enrichmentId: Id },
   ContactEnrichableChanged: { contactId: Id, enrichable: Type.Boolean() },
+  /**
+   * The contact is part of `into` from now on, and nothing more happens to it. `into` says ContactMerged after this; or ContactUnmerged, where it can't be.
+   * `chosen` is what was asked for, so that whoever finds only this can go on.
+   */
+  ContactMergedInto: { contactId: Id, into: Id, mergeId: Id, chosen: Type.Array(Chosen) },
+  /** Another contact is part of this one from now on; what this one takes of it. What is not named stays as it is. */
+  ContactMerged: {
+    contactId: Id,
+    from: Id,
+    mergeId: Id,
+    brought: Type.Array(Brought),
+    methods: personal(Type.Array(Method)),
+    /** Ways to reach it that the survivor had already: they stand in where the survivor's own came from another that leaves. */
+    known: personal(Type.Array(Method)),
+    name: personal(Type.Optional(Type.String())),
+    company: personal(Type.Optional(nullable(Type.String()))),
+    owner: personal(Type.Optional(nullable(Type.String()))),
+    team: personal(Type.Optional(nullable(Type.String()))),
+    values: personal(Type.Array(MergedValue)),
+    words: personal(Type.Array(MergedWord)),
+    /** There where the other is not to be enriched, and so neither is the survivor. */
+    enrichable: Type.Optional(Type.Literal(false)),
+  },
+  /**
+   * `from` is no part of this contact any more, nor are those that came with it (`gone` is all of them). What goes back with it, and what is put back
+   * since nobody changed it; `kept` names the fields that somebody did change, `withheld` the ways to reach it that were removed since.
+   */
+  ContactUnmerged: {
+    contactId: Id,
+    from: Id,
+    mergeId: Id,
+    gone: Type.Array(Id),
+    methodIds: Type.Array(Id),
+    withheld: Type.Array(Id),
+    valueIds: Type.Array(Id),
+    /** Of those that are still part of it, ways to reach them that it had by the one who leaves. */
+    methods: personal(Type.Array(Method)),
+    name: personal(Type.Optional(Type.String())),
+    company: personal(Type.Optional(nullable(Type.String()))),
+    owner: personal(Type.Optional(nullable(Type.String()))),
+    team: personal(Type.Optional(nullable(Type.String()))),
+    /** What is taken back of people's words: the fields. */
+    fields: Type.Array(Field),
+    enrichable: Type.Optional(Type.Literal(true)),
+    kept: Type.Array(Type.String()),
+  },
+  /** The contact lives again, as it was and with these ways to reach it. */
+  ContactUnmergedFrom: {
+    contactId: Id,
+    into: Id,
+    mergeId: Id,
+    archived: Type.Boolean(),
+    withheld: Type.Array(Id),
+    name: personal(Type.String()),
+    company: personal(Type.Optional(Type.String())),
+    methods: personal(Type.Array(Method)),
+  },
 })
 export type ContactEvent = EventOf<typeof contactEvents>

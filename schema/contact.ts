@@ -52,6 +52,13 @@ export const Contact = Type.Object(
     revision: Type.Integer({ minimum: 0, description: 'The number of the last event about the contact; the ETag begins with it.' }),
     owner: Type.Optional(Type.String({ description: "Whose it is. Left out where it is nobody's." })),
     team: Type.Optional(Type.String({ description: 'The team of its owner.' })),
+    merged: Type.Optional(
+      Type.Array(Id, { description: 'The contacts that were merged into it, in that order. Left out where there are none.' }),
+    ),
+    mergedInto: Type.Optional({
+      ...Id,
+      description: 'The contact that it was merged into: only where what was once is told of one that is now asked for under that id.',
+    }),
     emailsReceived: Type.Optional(
       Type.Integer({
         minimum: 0,
@@ -106,6 +113,10 @@ export const timelineKinds = [
   'enrichment-undone',
   'enrichment-redone',
   'enrichable-changed',
+  'merged',
+  'merged-into',
+  'unmerged',
+  'unmerged-from',
   'email-received',
   'email-sent',
 ] as const
@@ -143,6 +154,12 @@ export const TimelineEntry = Type.Object(
     fields: Type.Optional(Type.Array(Field, { description: 'Which fields it is about (enriched, field-…).' })),
     values: Type.Optional(Type.Array(Type.String(), { description: 'What the field was said to be (field-set).' })),
     enrichable: Type.Optional(Type.Boolean()),
+    from: Type.Optional({ ...Id, description: 'The contact that was merged into this one, or lives again (merged, unmerged).' }),
+    into: Type.Optional({
+      ...Id,
+      description: 'The contact that this one was merged into, or is no part of any more (merged-into, unmerged-from).',
+    }),
+    contactId: Type.Optional({ ...Id, description: 'Whose it is, where that is a contact that was merged into this one.' }),
   },
   { title: 'TimelineEntry', examples: [exampleEntry] },
 )

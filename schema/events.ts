@@ -1,6 +1,7 @@
 import { auditEvents } from './audit-events.ts'
 import { claimEvents } from './claim-events.ts'
 import { contactEvents } from './contact-events.ts'
+import { duplicateEvents } from './duplicate-events.ts'
 import { emailEvents } from './email-events.ts'
 import { bulkEnrichmentEvents, enrichmentEvents, enrichmentPolicyEvents, spendingEvents } from './enrichment-events.ts'
 import { heartbeatEvents } from './heartbeat-events.ts'
@@ -14,6 +15,7 @@ import { undoEvents } from './undo-events.ts'
 /** Every event there is, by category. A test keeps this list complete. */
 export const eventsByCategory = {
   contact: contactEvents,
+  duplicate: duplicateEvents,
   email: emailEvents,
   import: importEvents,
   undo: undoEvents,
@@ -33,6 +35,7 @@ export const eventsByCategory = {
 /** Every event there is, by its type. */
 export const allEvents = {
   ...contactEvents,
+  ...duplicateEvents,
   ...emailEvents,
   ...importEvents,
   ...undoEvents,

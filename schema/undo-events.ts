@@ -9,6 +9,8 @@ export type UndoOutcomeKind = (typeof undoOutcomes)[number]
 export const undoConflictCodes = [
   'changed-since',
   'address-taken',
+  'merged',
+  'merge-refused',
   'there-already',
   'brought-elsewhere',
   'content-gone',

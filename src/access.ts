@@ -136,6 +136,11 @@ export const access: Readonly<Record<string, Permission>> = {
   listUndos: 'contacts:read',
   getUndo: 'contacts:read',
   listUndoResults: 'contacts:read',
+  mergeContacts: 'contacts:write',
+  unmergeContacts: 'contacts:write',
+  listDuplicates: 'contacts:read',
+  dismissDuplicate: 'contacts:write',
+  reconsiderDuplicate: 'contacts:write',
 
   listEmails: 'emails:read',
   getEmail: 'emails:read',

@@ -12,6 +12,8 @@ import { recordWhatIsRead } from './audit/hook.ts'
 import { commands } from './commands.ts'
 import { batchRoute } from './contacts/batch.ts'
 import { contactBlame } from './contacts/blame.ts'
+import { duplicate } from './contacts/duplicates.ts'
+import { mergeRoutes } from './contacts/merge-routes.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
 import { dispatch } from './contacts/upsert.ts'
 import { emailFileRoutes, onlySeen } from './emails/routes.ts'
@@ -57,6 +59,9 @@ import { verificationRoutes } from './verification/routes.ts'
 /** What is left to say of a mail that was taken away. */
 const EmailRemoval = Type.Object({ id: Id, removed: Type.Literal(true), revision: Type.Integer({ minimum: 0 }) }, { title: 'EmailRemoval' })
 
+/** Of a pair that nobody ever said anything of, there is nothing to name. */
+const PairOfContacts = Type.Object({ contactIds: Type.Array(Id), dismissed: Type.Boolean() }, { title: 'PairOfContacts' })
+
 const EnrichmentPolicy = Type.Object({ order: Type.Array(SourceKind), onCreation: Type.Boolean() }, { title: 'EnrichmentPolicy' })
 
 /** How the subject of each category of streams is shown. */
@@ -70,6 +75,14 @@ const views: Readonly<Record<string, View>> = {
     schema: EmailRemoval,
     render: (events, id) => ({ id, removed: true, revision: events.at(-1)!.revision }),
     location: (id) => `/v1/emails/${id}`,
+  },
+  duplicate: {
+    schema: PairOfContacts,
+    render: (events) => {
+      const { contactId, otherId } = (events.at(-1)?.data ?? {}) as { contactId: string; otherId: string }
+      return { contactIds: [contactId ?? [], otherId ?? []].flat(), ...fold(duplicate, events) }
+    },
+    location: () => '/v1/duplicates',
   },
   enrichmentpolicy: { schema: EnrichmentPolicy, render: (events) => fold(policy, events), location: () => '/v1/enrichment' },
   mailbox: {
@@ -129,6 +142,7 @@ export async function createApp(options: Options): Promise<App> {
   for (const command of commands)
     commandRoute(server, command, views[command.decider.category]!, execute, secret, previews[command.operationId])
   batchRoute(server, runner, claims, secret)
+  mergeRoutes(server, services)
 
   const past = createPast(pool, store, projections)
   const answering = { tables, past, cache: createAnswerCache(pool, cacheBytes) }

@@ -1,6 +1,7 @@
 import { archiveContact, deleteContact, restoreContact } from './contacts/archive.ts'
 import { assignContact } from './contacts/assign.ts'
 import { addContactMethod, addNote, createContact, removeContactMethod, updateContact, upsertContact } from './contacts/contact.ts'
+import { dismissDuplicate, reconsiderDuplicate } from './contacts/duplicates.ts'
 import {
   acceptContactValue,
   lockContactField,
@@ -28,6 +29,8 @@ export const commands: readonly Command[] = [
   addContactMethod,
   removeContactMethod,
   addNote,
+  dismissDuplicate,
+  reconsiderDuplicate,
   acceptContactValue,
   rejectContactValue,
   setContactField,

@@ -7,7 +7,8 @@ import type { RecordedEvent } from '../platform/event.ts'
 import { type EventStore, WrongExpectedRevision } from '../platform/event-store.ts'
 import { Refused, Unavailable } from '../platform/refusal.ts'
 import { fold, type Guard, headOf } from '../platform/runner.ts'
-import { addressesOf, contact } from './contact.ts'
+import { addressesAmong, addressesOf, contact } from './contact.ts'
+import { standingOf } from './merged-state.ts'
 
 const { AddressClaimed, AddressReleased } = claimEvents
 /** For how long a claim keeps others off before its owner's stream holds the address. Processes' clocks must agree to within a few seconds. */
@@ -47,7 +48,23 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
   const key = createSecretKey(secret)
   const streamOf = (address: string) => `claim-${createHmac('sha256', key).update(address).digest('hex')}`
   const stateOf = (events: readonly RecordedEvent[]) => fold(claim, events)
-  const holds = async (contactId: string, address: string) => heldBy(await load(`contact-${contactId}`)).includes(address)
+
+  /**
+   * Who has an address that a contact claimed: that contact, or the one that it is part of by now. So a claim needs no other one when contacts are
+   * merged, nor when they are unmerged, and there is no moment in between that a crash could make last. Null: nobody.
+   */
+  const holderOf = async (contactId: string, address: string): Promise<Holder | null> => {
+    const events = await load(`contact-${contactId}`)
+    if (events.some(({ erased }) => erased)) return null
+    const state = fold(contact, events)
+    if (state.status === 'unknown') return null
+    const { mergedInto, methods } = state
+    const own = addressesAmong(methods).includes(address) ? { contactId } : null
+    if (!mergedInto) return own
+    const standing = standingOf(await load(`contact-${mergedInto.into}`), mergedInto.mergeId)
+    if (standing === 'merged') return holderOf(mergedInto.into, address)
+    return own && standing === 'begun' ? { contactId: mergedInto.into, byMerge: mergedInto.mergeId } : own
+  }
 
   /** Appends what `decide` gives at the folded revision, and on a conflict decides again. The first try takes the address for new, which it mostly is. */
   const write = async (
@@ -73,22 +90,27 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
   }
 
   /** Refuses what another contact has, or may be about to have. @returns whether the contact has it already, or this very command claimed it just now */
-  const has = async (address: string, events: readonly RecordedEvent[], contactId: string, cause: Cause): Promise<boolean> => {
+  const has = async (address: string, events: readonly RecordedEvent[], { contactId, byMerge }: Holder, cause: Cause): Promise<boolean> => {
     const state = stateOf(events)
     if (state.holder === null) return false
     const ageMs = Date.parse(cause.at) - Date.parse(events.at(-1)!.meta.at)
-    const fulfilled = await holds(state.holder, address)
+    const holder = await holderOf(state.holder, address)
+    if (holder) {
+      if (holder.contactId !== contactId) throw taken(address, holder.contactId, true, ageMs)
+      if (holder.byMerge && holder.byMerge !== byMerge) throw beingMerged()
+      return true
+    }
     if (state.holder !== contactId) {
-      if (fulfilled || ageMs < HOLD_MS) throw taken(address, state.holder, fulfilled, ageMs)
+      if (ageMs < HOLD_MS) throw taken(address, state.holder, false, ageMs)
       return false
     }
     // The same command, sent several times at once: they would take the claim from each other in turn.
-    return fulfilled || (state.commandId === cause.commandId && ageMs >= 0 && ageMs < RELIED_ON_MS)
+    return state.commandId === cause.commandId && ageMs >= 0 && ageMs < RELIED_ON_MS
   }
 
-  const take = (address: string, contactId: string, cause: Cause) =>
+  const take = (address: string, by: Holder, cause: Cause) =>
     write(address, cause, true, async (events) =>
-      (await has(address, events, contactId, cause)) ? null : AddressClaimed({ contactId, commandId: cause.commandId }),
+      (await has(address, events, by, cause)) ? null : AddressClaimed({ contactId: by.contactId, commandId: cause.commandId }),
     )
 
   const release = (address: string, contactId: string, cause: Cause) =>
@@ -106,9 +128,11 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
     holdsMs: HOLD_MS / 2,
     async before(events, { id }, cause) {
       const addresses = taking(events)
+      const merge = events.find(({ type }) => type === 'ContactMerged')?.data as { mergeId: string } | undefined
+      const by = { contactId: id, ...(merge && { byMerge: merge.mergeId }) }
       // All are looked at before the first is claimed: a refused command had better leave no claim behind that holds others off.
-      if (addresses.length > 1) for (const address of addresses) await has(address, await load(streamOf(address)), id, cause)
-      for (const address of addresses) await take(address, id, cause)
+      if (addresses.length > 1) for (const address of addresses) await has(address, await load(streamOf(address)), by, cause)
+      for (const address of addresses) await take(address, by, cause)
     },
     /** A release that fails harms nobody: a claim that its owner's stream does not hold can be taken over. So it never fails the command. */
     async after(events, { id }, cause) {
@@ -136,13 +160,21 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
         for (const id of holders) if ((await eventsOf(id)).some(({ meta }) => meta.commandId === commandId)) return id
       }
       for (const [index, address] of addresses.entries()) {
-        const { holder } = stateOf(claims[index]!)
-        if (holder !== null && heldBy(await eventsOf(holder)).includes(address)) return holder
+        const { holder: claimant } = stateOf(claims[index]!)
+        const holder = claimant === null ? null : await holderOf(claimant, address)
+        if (holder?.byMerge) throw beingMerged()
+        if (holder) return holder.contactId
       }
       return null
     },
   }
 }
+
+/** Who has an address. @property byMerge it is his by a merge that is under way: of what he is about to take */
+type Holder = { readonly contactId: string; readonly byMerge?: string }
+
+const beingMerged = () =>
+  new Unavailable('Who has this address is being merged with another contact at this moment.', { retryAfterSeconds: 1 })
 
 /** The addresses of the contact whose events these are. One that was erased has none. */
 const heldBy = (events: readonly RecordedEvent[]): string[] =>

@@ -5,23 +5,12 @@ import { type Context, command, decider } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
 import { isVisible } from '../platform/viewer.ts'
 import { type EnrichedState, enriched, notEnriched } from './enriched-state.ts'
+import { type Known, mergedState } from './merged-state.ts'
 import { faultsOfMethods, MAX_METHODS, methodFaults, newMethods, sameness } from './methods.ts'
 
 const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved, ContactRestored, NoteAdded } =
   contactEvents
 
-type Known = {
-  /** `withdrawn`: archived because an undo took back that it was made. */
-  status: 'active' | 'archived' | 'withdrawn'
-  name: string
-  company: string | null
-  methods: readonly Method[]
-  removed: readonly string[]
-  owner: string | null
-  team: string | null
-  /** There from the first event about it on. */
-  enriched?: EnrichedState
-}
 export type Contact = { status: 'unknown' } | Known
 
 const change = (contact: Contact, to: (known: Known) => Partial<Known>): Contact =>
@@ -31,6 +20,11 @@ const enrichment =
   <D>(step: (state: EnrichedState, data: D) => EnrichedState) =>
   (contact: Contact, data: D): Contact =>
     change(contact, (known) => ({ enriched: step(known.enriched ?? notEnriched, data) }))
+
+const merging =
+  <D>(step: (known: Known, data: D) => Known) =>
+  (contact: Contact, data: D): Contact =>
+    contact.status === 'unknown' ? contact : step(contact, data)
 
 export const contact = decider<Contact, typeof contactEvents>(
   'contact',
@@ -68,13 +62,20 @@ export const contact = decider<Contact, typeof contactEvents>(
     ContactEnrichmentUndone: enrichment(enriched.ContactEnrichmentUndone),
     ContactEnrichmentRedone: enrichment(enriched.ContactEnrichmentRedone),
     ContactEnrichableChanged: enrichment(enriched.ContactEnrichableChanged),
+    ContactMergedInto: merging(mergedState.ContactMergedInto),
+    ContactMerged: merging(mergedState.ContactMerged),
+    ContactUnmerged: merging(mergedState.ContactUnmerged),
+    ContactUnmergedFrom: merging(mergedState.ContactUnmergedFrom),
   },
   (state, viewer) => state.status === 'unknown' || isVisible(viewer, state),
 )
 
-/** The normal forms of the e-mail addresses that a contact has: those that it is the one owner of. */
+/** The normal forms of the e-mail addresses that a contact has: those that it is the one owner of. One that is part of another has none. */
 export const addressesOf = (state: Contact): string[] =>
-  state.status === 'unknown' ? [] : state.methods.flatMap(({ type, normalized }) => (type === 'email' && normalized ? [normalized] : []))
+  state.status === 'unknown' || state.mergedInto ? [] : addressesAmong(state.methods)
+
+export const addressesAmong = (methods: readonly Method[]): string[] =>
+  methods.flatMap(({ type, normalized }) => (type === 'email' && normalized ? [normalized] : []))
 
 const Name = line(500, ['Ada Lovelace'])
 const Company = line(500, ['Analytical Engines Ltd'])
@@ -92,9 +93,19 @@ export type ContactInput = Static<typeof ContactInput>
 const ContactPut = Type.Object(contactFields, strict)
 
 /** @throws Refused when there is none */
-export function known(state: Contact): Known {
+export function existing(state: Contact): Known {
   if (state.status === 'unknown') throw new Refused('contact-not-found', 'There is no such contact.', 404)
   return state
+}
+
+/** @throws Refused when there is none, or it is part of another: whatever is to be done is done to that one */
+export function known(state: Contact): Known {
+  const contact = existing(state)
+  if (contact.mergedInto)
+    throw new Refused('contact-merged', 'The contact was merged into another one: ask for that.', 409, {
+      survivor: contact.mergedInto.into,
+    })
+  return contact
 }
 
 export function active(state: Contact): Known {

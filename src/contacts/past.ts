@@ -8,13 +8,14 @@ import { asOfParameter } from '../platform/http/queries.ts'
 import { comparePositions, type Position } from '../platform/position.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
 import type { Moments } from '../platform/projections/moments.ts'
-import { Refused } from '../platform/refusal.ts'
+import { Moved, Refused } from '../platform/refusal.ts'
 import { createMemoryTables, foldInMemory } from '../platform/rows.ts'
 import { fold } from '../platform/runner.ts'
 import { isVisible, type Viewer } from '../platform/viewer.ts'
 import { aroundOf, causesOf } from './causes.ts'
-import { contact } from './contact.ts'
+import { contact, existing } from './contact.ts'
 import { differences } from './differences.ts'
+import { ancestorsOf } from './merging.ts'
 
 type Load = (stream: string) => Promise<RecordedEvent[]>
 
@@ -39,7 +40,13 @@ export const contactNowOrThen = (now: QueryEndpoint, load: Load): QueryEndpoint 
     if (!sees(viewer, all)) return null
     const events = upTo(all, position)
     if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
-    return contactAt(events, id)
+    const found = contactAt(events, id)
+    if (!found?.mergedInto) return found
+    const ancestors = await ancestorsOf(
+      { load: async (stream) => [...upTo(await load(stream), position)] },
+      existing(fold(contact, events)),
+    )
+    throw new Moved({ id: ancestors.at(-1)?.id ?? found.mergedInto })
   },
 })
 

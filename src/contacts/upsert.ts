@@ -2,9 +2,11 @@ import { normalizeEmail } from '../platform/email-address.ts'
 import type { Execute } from '../platform/http/commands.ts'
 import { Invalid, Refused } from '../platform/refusal.ts'
 import { fold, type Outcome, type Request, type Runner } from '../platform/runner.ts'
-import { isVisible } from '../platform/viewer.ts'
+import { everybody, isVisible } from '../platform/viewer.ts'
 import type { Claims } from './claims.ts'
 import { type ContactInput, contact, createContact, upsertContact } from './contact.ts'
+import { duplicate } from './duplicates.ts'
+import { withSurvivor } from './merging.ts'
 
 const TRIES = 5
 
@@ -45,11 +47,23 @@ const isRefused = (error: unknown, code: string): error is Refused => error inst
 const takenBySomebody = () =>
   new Refused('address-taken', 'One of the e-mail addresses belongs to a contact that this key does not see.', 409)
 
+/** What was refused since the contact is part of another one names the one that lives, to whom may see it. */
+export async function namingSurvivor(runner: Runner, { code, message, details }: Refused, viewer = everybody): Promise<Refused> {
+  const events = await runner.load(`contact-${details['survivor']}`)
+  const state = fold(contact, events)
+  const { mergedInto } = state.status === 'unknown' ? {} : await withSurvivor(runner, state)
+  const survivor = mergedInto?.into ?? (details['survivor'] as string)
+  const alive = fold(contact, await runner.load(`contact-${survivor}`))
+  const isSeen = alive.status !== 'unknown' && isVisible(viewer, alive)
+  return new Refused(code, message, 409, isSeen ? { survivor } : {})
+}
+
 /** Does not name the owner of an address to whom may not see him. */
 async function discreetly(runner: Runner, { viewer }: Request, work: () => Promise<Outcome>): Promise<Outcome> {
   try {
     return await work()
   } catch (error) {
+    if (isRefused(error, 'contact-merged')) throw await namingSurvivor(runner, error, viewer)
     if (!viewer || viewer.sees === 'all' || !isRefused(error, 'address-taken') || error.details['owner'] === undefined) throw error
     const owner = fold(contact, await runner.load(`contact-${error.details['owner']}`))
     // Who is about to have it has no events yet: that it is being given away says no more than its id.
@@ -58,10 +72,26 @@ async function discreetly(runner: Runner, { viewer }: Request, work: () => Promi
   }
 }
 
+/** Two contacts are spoken of only by who sees both. @throws Refused */
+async function onlyOfSeen(
+  runner: Runner,
+  { contactIds }: { contactIds: string[] },
+  { viewer = everybody }: Request,
+  work: () => Promise<Outcome>,
+) {
+  for (const id of contactIds) {
+    const state = fold(contact, await runner.load(`contact-${id}`))
+    if (state.status === 'unknown' || !isVisible(viewer, state)) throw new Refused('contact-not-found', 'There is no such contact.', 404)
+  }
+  return work()
+}
+
 /** Puts in front of the runner what a decision about one stream cannot know: whose address it is. */
 export const dispatch =
   (runner: Runner, claims: Claims): Execute =>
   (command, body, params, request) => {
+    if (command.decider === duplicate)
+      return onlyOfSeen(runner, body as { contactIds: string[] }, request, () => runner.execute(command, body, params, request))
     if (command !== upsertContact) return discreetly(runner, request, () => runner.execute(command, body, params, request))
     const address = params['address']!
     if (!normalizeEmail(address))

@@ -1,5 +1,6 @@
 import { contact } from '../contacts/contact.ts'
 import { mayBeEnriched } from '../contacts/enriched.ts'
+import { withSurvivor } from '../contacts/merging.ts'
 import { Refused } from '../platform/refusal.ts'
 import { fold, type Outcome, type Request } from '../platform/runner.ts'
 import type { Services } from '../services.ts'
@@ -27,7 +28,8 @@ export async function requestFor(
 ): Promise<Outcome> {
   const events = await runner.load(`contact-${contactId}`)
   if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
-  mayBeEnriched(fold(contact, events))
+  const state = fold(contact, events)
+  mayBeEnriched(state.status === 'unknown' ? state : await withSurvivor(runner, state))
   const keyId = events.at(-1)!.meta.key!
   const key = (await vault.keys([keyId])).get(keyId)
   if (!key) throw new Refused('erased', 'What this was about was erased.', 410)

@@ -1,9 +1,12 @@
 import { historyOf } from '../../projections/enrichment-reads.ts'
 import { restrictionsOf } from '../../projections/mail-visibility.ts'
 import type { EnrichedValue } from '../../schema/enrichment.ts'
+import { contact } from '../contacts/contact.ts'
 import { mayBeEnriched, recordEnriched } from '../contacts/enriched.ts'
+import { streamOf, withSurvivor } from '../contacts/merging.ts'
 import { Failed, JobAborted, type JobRun } from '../platform/jobs.ts'
 import { Refused, Unavailable } from '../platform/refusal.ts'
+import { fold } from '../platform/runner.ts'
 import { uuidv5 } from '../platform/uuid.ts'
 import { mostOf } from '../providers/openai-prices.ts'
 import type { Services } from '../services.ts'
@@ -72,7 +75,8 @@ async function cancelled(run: EnrichmentRun): Promise<EnrichmentEnds> {
 function endOf(error: unknown): EnrichmentEnds | null {
   if (error instanceof EnrichmentEnds) return error
   const isFinal =
-    error instanceof Refused && ['contact-not-found', 'contact-not-active', 'contact-not-enrichable', 'erased'].includes(error.code)
+    error instanceof Refused &&
+    ['contact-not-found', 'contact-not-active', 'contact-not-enrichable', 'contact-merged', 'erased'].includes(error.code)
   return isFinal ? new EnrichmentEnds(error.code, error.message) : null
 }
 
@@ -87,9 +91,15 @@ async function carryOut(run: EnrichmentRun, job: JobRun<Services>): Promise<void
   if (!run.state().values) await askModel(run, services)
   progress(2, 3, 'recording')
   const values = run.state().values as EnrichedValue[]
-  await execute('enriched', recordEnriched, { enrichmentId: run.enrichmentId, values }, { id: contactId })
+  await execute('enriched', recordEnriched, { enrichmentId: run.enrichmentId, values }, { id: await livingOf(services, contactId) })
   await run.step('complete', completeEnrichment, {})
   progress(3, 3)
+}
+
+/** What is paid for is not lost where the contact was merged in the meantime: it is proposed to the one that it is part of. */
+async function livingOf({ runner }: Services, contactId: string): Promise<string> {
+  const state = fold(contact, await runner.load(streamOf(contactId)))
+  return (state.status !== 'unknown' && (await withSurvivor(runner, state)).mergedInto?.into) || contactId
 }
 
 async function askModel(run: EnrichmentRun, services: Services): Promise<void> {

@@ -1,3 +1,4 @@
+import { settleMergeJob } from '../contacts/settle-merge-job.ts'
 import { enrichBulkJob, enrichJob } from '../enrichment/enrichment-job.ts'
 import { importJob } from '../import/import-job.ts'
 import { accessJob } from '../keys/keep-job.ts'
@@ -20,4 +21,5 @@ export const jobTypes: readonly JobType<Services>[] = [
   verifyJob,
   auditJob,
   undoJob,
+  settleMergeJob,
 ]

@@ -4,6 +4,7 @@ import type { Permission } from '../access.ts'
 export const journalAccess: Readonly<Record<string, Permission>> = {
   contact: 'contacts:read',
   claim: 'contacts:read',
+  duplicate: 'contacts:read',
   email: 'emails:read',
   import: 'imports:read',
   undo: 'contacts:read',

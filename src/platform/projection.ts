@@ -88,6 +88,8 @@ export type QueryEndpoint<P extends TObject = TObject, Q extends TObject = TObje
   readonly params: P
   readonly querystring: Q
   readonly response: R
+  /** What it asks about may be found under another id by now: then it throws `Moved`. */
+  readonly moves?: true
   /** Null means: there is no such thing (404), or the viewer does not see it. @param input.actor who asks, as it stands in events; nobody, unless given */
   run(db: Database, input: { params: Static<P>; query: Static<Q>; viewer: Viewer; actor?: string }): Promise<Static<R> | null>
   /**

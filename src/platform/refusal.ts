@@ -18,6 +18,16 @@ export class Refused extends Error {
   }
 }
 
+/** What is asked for is found under other parameters of the path by now (301). */
+export class Moved extends Error {
+  readonly params: Readonly<Record<string, string>>
+  constructor(params: Readonly<Record<string, string>>) {
+    super('It is found elsewhere by now.')
+    this.name = 'Moved'
+    this.params = params
+  }
+}
+
 /** A request that is wrong in itself, with every fault that was found. */
 export class Invalid extends Error {
   readonly faults: readonly Fault[]

@@ -3,6 +3,7 @@ import { accessOnChanged } from './access-on-changed.ts'
 import { disconnectMailboxOnDisconnected } from './disconnect-mailbox-on-disconnected.ts'
 import { enrichContactOnRequested } from './enrich-contact-on-requested.ts'
 import { importOnStarted } from './import-on-started.ts'
+import { settleMergeOnBegun } from './settle-merge-on-begun.ts'
 import { syncOnMailboxChange } from './sync-on-mailbox-change.ts'
 import { undoOnStarted } from './undo-on-started.ts'
 
@@ -14,4 +15,5 @@ export const reactors: readonly Reactor[] = [
   accessOnChanged,
   enrichContactOnRequested,
   undoOnStarted,
+  settleMergeOnBegun,
 ]

@@ -3,6 +3,7 @@ import type { NewEvent } from '../../schema/define.ts'
 import type { Field } from '../../schema/enrichment.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import type { Mark, Track, Write } from './fields.ts'
+import { mergeWrites } from './merge-fields.ts'
 
 type Events = typeof contactEvents
 type Data<T extends keyof Events> = ReturnType<Events[T]>['data']
@@ -18,7 +19,7 @@ const write = (field: string, value: unknown, mark: Mark): Write => ({ field, va
 const decision = (valueId: string, value: 'none' | 'accepted' | 'rejected', mark: Mark) => [write(`decisions/${valueId}`, value, mark)]
 
 /** What each event says of the fields of a contact. No default: an event of which nobody has said how it is undone does not compile. */
-const writes: { [T in keyof Events]: (data: Data<T>, event: RecordedEvent) => readonly Write[] } = {
+const writes: { [T in keyof Events]: (data: Data<T>, event: RecordedEvent, upTo: readonly RecordedEvent[]) => readonly Write[] } = {
   ContactCreated: ({ name, company, methods, owner = null, team = null }, event) => [
     write('status', 'active', own(event)),
     write('name', name, own(event)),
@@ -51,10 +52,19 @@ const writes: { [T in keyof Events]: (data: Data<T>, event: RecordedEvent) => re
   ContactFieldLocked: ({ field, since }, event) => [write(`locked/${field}`, true, own(event, since))],
   ContactFieldUnlocked: ({ field }, event) => [write(`locked/${field}`, false, own(event))],
   ContactEnrichableChanged: ({ enrichable }, event) => [write('enrichable', enrichable, own(event))],
+  ContactMergedInto: (_, event, upTo) => mergeWrites(event, upTo),
+  ContactMerged: (_, event, upTo) => mergeWrites(event, upTo),
+  ContactUnmerged: (_, event, upTo) => mergeWrites(event, upTo),
+  ContactUnmergedFrom: (_, event, upTo) => mergeWrites(event, upTo),
 }
 
-export const contactWrites = (event: RecordedEvent): readonly Write[] =>
-  (writes as unknown as Record<string, (data: unknown, event: RecordedEvent) => readonly Write[]>)[event.type]!(event.data, event)
+type Writes = (data: unknown, event: RecordedEvent, upTo: readonly RecordedEvent[]) => readonly Write[]
+
+/** @param events all of the contact's */
+export const contactWrites =
+  (events: readonly RecordedEvent[]) =>
+  (event: RecordedEvent): readonly Write[] =>
+    (writes as unknown as Record<string, Writes>)[event.type]!(event.data, event, events.slice(0, event.revision + 1))
 
 /** Before anything was said: a contact that is not there is one that was withdrawn. */
 const initial: Readonly<Record<string, unknown>> = {

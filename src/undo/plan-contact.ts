@@ -3,12 +3,15 @@ import { sameness } from '../contacts/methods.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import { contactInitial, contactWrites, inTurn, kindOf, ofEnrichment, putBackContact } from './contact-fields.ts'
 import { isSame, type Track, trackFields, verdictOf } from './fields.ts'
+import { isOfMerge, mergeStepsOf } from './merge-fields.ts'
 import { type Conflict, erased, type May, type Plan, type PutBack } from './plan.ts'
 
 type Options = {
   readonly may: May
   /** Addresses, in their normal form, that somebody else has by now: they are not given back. */
   readonly taken?: readonly string[]
+  /** What the undone events merged is taken for unmerged by now: to find out what would be done then. */
+  readonly isReleased?: boolean
 }
 
 /**
@@ -20,14 +23,17 @@ export function planContact(
   contactId: string,
   events: readonly RecordedEvent[],
   isUndone: (event: RecordedEvent) => boolean,
-  { may, taken = [] }: Options,
+  { may, taken = [], isReleased = false }: Options,
 ): Plan {
   if (events.some((event) => event.erased)) return erased(events)
-  const tracks = trackFields(events, isUndone, contactWrites, contactInitial)
+  const merges = mergeStepsOf(events, isUndone)
+  // What a merge did, its end takes back: that is more than fields.
+  const isOfFields = (event: RecordedEvent) => isUndone(event) && !isOfMerge(event)
+  const tracks = trackFields(events, isOfFields, contactWrites(events), contactInitial)
   const isMade = isUndone(events[0]!)
   const status = tracks.get('status')!
   const goes = status.run?.before.value === 'withdrawn'
-  if (goes && isMade && status.value === 'withdrawn') return { putBack: [], conflicts: [], events: [] }
+  if (goes && isMade && status.value === 'withdrawn') return { putBack: [], conflicts: [], events: [], merges }
   if (goes) {
     // To go altogether, it must be just as the undone events left it.
     const madeAt = isMade ? -1 : events.findLast((event) => isUndone(event) && event.type === 'ContactRestored')!.revision
@@ -37,7 +43,7 @@ export function planContact(
       by.revision > madeAt &&
       (field === 'status' || !isSame(value, run ? run.after : contactInitial(field)))
     const edited = [...tracks.values()].filter(isEdited)
-    if (edited.length > 0) return { putBack: [], conflicts: edited.map((track) => conflict(track, 'changed-since')), events: [] }
+    if (edited.length > 0) return { putBack: [], conflicts: edited.map((track) => conflict(track, 'changed-since')), events: [], merges }
   }
 
   const putBack: Track[] = []
@@ -52,6 +58,9 @@ export function planContact(
     if (isAllowed) putBack.push(track)
     else conflicts.push(conflict(track, 'not-allowed'))
   }
+  const merged = tracks.get('merged')
+  const isFrozen = merged?.value && !(isReleased && isUndone(merged.by!))
+  if (isFrozen && putBack.length > 0) return { putBack: [], conflicts: [conflict(merged, 'merged'), ...conflicts], events: [], merges }
   conflicts.push(...decidedSince(events, isUndone, tracks, putBack))
   const stays = new Set(
     tracks
@@ -69,6 +78,7 @@ export function planContact(
     putBack: done.map(({ field, value, run }): PutBack => ({ field, from: value, to: run!.before.value })),
     conflicts,
     events: done.flatMap((track) => putBackContact(contactId, track)),
+    merges,
   }
 }
 

@@ -30,13 +30,18 @@ export function planEmail(emailId: string, events: readonly RecordedEvent[], isU
   ).get('stored')
   const verdict = track ? verdictOf(track) : 'untouched'
   if (verdict === 'changed since')
-    return { putBack: [], conflicts: [{ field: 'stored', code: 'changed-since', now: track!.value, by: track!.by }], events: [] }
-  if (verdict !== 'put back') return { putBack: [], conflicts: [], events: [] }
+    return {
+      putBack: [],
+      conflicts: [{ field: 'stored', code: 'changed-since', now: track!.value, by: track!.by }],
+      events: [],
+      merges: [],
+    }
+  if (verdict !== 'put back') return { putBack: [], conflicts: [], events: [], merges: [] }
   const { before } = track!.run!
   const last = before.mark && events.find(({ revision }) => revision === before.mark!.revision)
   const again: NewEvent =
     before.value && last
       ? { type: last.type, data: last.data }
       : emailEvents.EmailRemoved({ emailId, reason: last ? (last.data as { reason: string }).reason : UNDONE })
-  return { putBack: [{ field: 'stored', from: track!.value, to: before.value }], conflicts: [], events: [again] }
+  return { putBack: [{ field: 'stored', from: track!.value, to: before.value }], conflicts: [], events: [again], merges: [] }
 }

@@ -2,6 +2,7 @@ import type { NewEvent } from '../../schema/define.ts'
 import type { UndoConflictCode } from '../../schema/undo-events.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import { comparePositions, type Position, parsePosition } from '../platform/position.ts'
+import type { MergeStep } from './merge-fields.ts'
 
 /** What an undo is about: the events of a command, or of all that has one correlation id; those that were there when it was asked for. */
 export type Scope = {
@@ -29,7 +30,12 @@ export type Conflict = {
 }
 
 /** What an undo makes of one stream. @property events what puts it back, in their order */
-export type Plan = { readonly putBack: readonly PutBack[]; readonly conflicts: readonly Conflict[]; readonly events: readonly NewEvent[] }
+export type Plan = {
+  readonly putBack: readonly PutBack[]
+  readonly conflicts: readonly Conflict[]
+  readonly events: readonly NewEvent[] /** To be taken back, or made again, before all else. */
+  readonly merges: readonly MergeStep[]
+}
 
 /** What may be done beside changing contacts. */
 export type May = { readonly emails: boolean; readonly enrichment: boolean }
@@ -38,4 +44,5 @@ export const erased = (events: readonly RecordedEvent[]): Plan => ({
   putBack: [],
   conflicts: [{ field: '', code: 'erased', now: null, by: events.find(({ erased }) => erased) ?? null }],
   events: [],
+  merges: [],
 })

@@ -6,7 +6,7 @@ import { sees } from '../contacts/past.ts'
 import { categoryOf, type RecordedEvent } from '../platform/event.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
 import type { Viewer } from '../platform/viewer.ts'
-import { planOf } from './undo-stream.ts'
+import { isUndoable, planOf } from './undo-stream.ts'
 import { isReason, reasons } from './words.ts'
 
 type Load = (stream: string) => Promise<RecordedEvent[]>
@@ -37,7 +37,7 @@ async function withValues(load: Load, viewer: Viewer, scope: UndoScope, row: Und
   const known = { stream, outcome, ...(code !== undefined && { code, ...(isReason(code) && { reason: reasons[code] }) }) }
   const bare: UndoResult = { ...known, putBack: fields.map((field) => ({ field })), conflicts }
   const category = categoryOf(stream)
-  if (revision === null || !['contact', 'email'].includes(category)) return bare
+  if (revision === null || !isUndoable(category)) return bare
   const all = await load(stream)
   if (all.some(({ erased }) => erased) || (category === 'contact' && !sees(viewer, all))) return bare
   const events = all.slice(0, revision + 1)

@@ -11,6 +11,7 @@ import { fold, headOf, type Request } from '../platform/runner.ts'
 import { isVisible, type Viewer } from '../platform/viewer.ts'
 import type { Services } from '../services.ts'
 import type { Conflict, Plan } from './plan.ts'
+import { settleMerges } from './settle-merges.ts'
 import { type Asked, planOf, type UndoableCategory, undoCommands } from './undo-stream.ts'
 
 export type Settling = {
@@ -21,9 +22,10 @@ export type Settling = {
   requestOf(stream: string): Request
 }
 
-type Settled = Omit<UndoOutcome, 'stream'>
+export type Settled = Omit<UndoOutcome, 'stream'>
 type Taken = Map<string, string | undefined>
 
+const nothing = { fields: [], conflicts: [] }
 const absent: Settled = { outcome: 'absent', fields: [], conflicts: [] }
 const isRefused = (error: unknown, code: string): error is Refused => error instanceof Refused && error.code === code
 
@@ -36,11 +38,30 @@ export async function settleStream(settling: Settling, stream: string, earlier: 
   const category = categoryOf(stream) as UndoableCategory
   const id = stream.slice(category.length + 1)
   const { services, viewer, dryRun } = settling
-  const events = await services.runner.load(stream)
+  const asked: Asked = { ...settling.asked, taken: [], isReleased: dryRun }
+  let events = await services.runner.load(stream)
   if (category === 'email' && !(await seesEmail(services.pool, viewer, id))) return absent
   if (category === 'contact' && !events.some(({ erased }) => erased) && !isVisible(viewer, ownersOf(events))) return absent
 
-  const asked: Asked = { ...settling.asked, taken: [] }
+  let plan = planOf(category, id, events, asked)
+  const merges = category === 'contact' ? await settleMerges(settling, id, plan.merges, events) : nothing
+  // It may be part of one that is unmerged at this moment.
+  if (plan.conflicts.some(({ code }) => code === 'merged')) await earlier()
+  if (category === 'contact' && !dryRun) events = await services.runner.load(stream)
+  plan = planOf(category, id, events, asked)
+  return beside(merges, await settleFields(settling, stream, id, events, plan, asked, earlier))
+}
+
+async function settleFields(
+  settling: Settling,
+  stream: string,
+  id: string,
+  events: readonly RecordedEvent[],
+  plan: Plan,
+  asked: Asked,
+  earlier: () => Promise<unknown>,
+): Promise<Settled> {
+  const category = categoryOf(stream) as UndoableCategory
   const { commandId } = settling.requestOf(stream)
   const last = events.findLastIndex(({ meta }) => meta.commandId === commandId)
   if (last >= 0) {
@@ -48,11 +69,17 @@ export async function settleStream(settling: Settling, stream: string, earlier: 
     const made = events.filter(({ meta }) => meta.commandId === commandId).length
     return outcomeOf(category, id, events.slice(0, last + 1), made, asked, new Map())
   }
-  const plan = planOf(category, id, events, asked)
   const objection = plan.events.length > 0 && category === 'email' ? await objectionTo(settling, id, events, plan) : null
   if (objection) return settled({ ...plan, putBack: [], conflicts: [...plan.conflicts, objection] }, events)
   if (plan.events.length === 0) return settled(plan, events)
-  return dryRun ? foresee(settling, id, events, plan, asked) : carryOut(settling, stream, id, asked, earlier)
+  return settling.dryRun ? foresee(settling, id, events, plan, asked) : carryOut(settling, stream, id, asked, earlier)
+}
+
+/** What became of merges beside what became of fields. */
+function beside({ fields, conflicts }: Pick<Settled, 'fields' | 'conflicts'>, of: Settled): Settled {
+  if (fields.length + conflicts.length === 0) return of
+  const all = { fields: [...fields, ...of.fields], conflicts: [...conflicts, ...of.conflicts] }
+  return { ...of, ...all, outcome: outcomeWord(all.fields.length, all.conflicts.length) }
 }
 
 const ownersOf = (events: readonly RecordedEvent[]) => {
@@ -144,9 +171,8 @@ async function objectionTo(settling: Settling, id: string, events: readonly Reco
 }
 
 function settled({ putBack, conflicts }: Plan, events: readonly RecordedEvent[], taken: Taken = new Map()): Settled {
-  const isAll = conflicts.length === 0
   return {
-    outcome: putBack.length > 0 ? (isAll ? 'undone' : 'partly') : isAll ? 'unchanged' : 'conflict',
+    outcome: outcomeWord(putBack.length, conflicts.length),
     revision: events.at(-1)!.revision,
     fields: putBack.map(({ field }) => field),
     conflicts: conflicts.map(({ field, code, by }) => {
@@ -156,6 +182,9 @@ function settled({ putBack, conflicts }: Plan, events: readonly RecordedEvent[],
     }),
   }
 }
+
+const outcomeWord = (putBack: number, conflicts: number) =>
+  putBack > 0 ? (conflicts > 0 ? 'partly' : 'undone') : conflicts > 0 ? 'conflict' : 'unchanged'
 
 /** The address of a method that a contact had at some time. */
 function addressOf(events: readonly RecordedEvent[], field: string): string | undefined {

@@ -6,6 +6,7 @@ import type { RecordedEvent } from '../platform/event.ts'
 import { fold } from '../platform/runner.ts'
 import { isOf, type Plan } from './plan.ts'
 import { planContact } from './plan-contact.ts'
+import { planDuplicate } from './plan-duplicate.ts'
 import { planEmail } from './plan-email.ts'
 
 type Events = readonly RecordedEvent[]
@@ -30,6 +31,8 @@ const Asked = Type.Object(
     may: Type.Object({ emails: Type.Boolean(), enrichment: Type.Boolean() }),
     /** Addresses that somebody else has by now. */
     taken: Type.Array(Type.String()),
+    /** For a dry run: what the undone events merged would be unmerged by then. */
+    isReleased: Type.Optional(Type.Boolean()),
   },
   { additionalProperties: false },
 )
@@ -38,6 +41,7 @@ export type Asked = Static<typeof Asked>
 const plans: Readonly<Record<string, (id: string, events: Events, asked: Asked) => Plan>> = {
   contact: (id, events, asked) => planContact(id, events, isOf(asked), asked),
   email: (id, events, asked) => planEmail(id, events, isOf(asked)),
+  duplicate: (_id, events, asked) => planDuplicate(events, isOf(asked)),
 }
 
 /** What an undo makes of a stream with these events. Pure. */
@@ -55,5 +59,7 @@ export const undoCommands = {
     eventsOf('contact', (events, viewer) => events.some(({ erased }) => erased) || contact.isVisible!(fold(contact, events), viewer)),
   ),
   email: undoIn(eventsOf('email')),
+  duplicate: undoIn(eventsOf('duplicate')),
 } as const
 export type UndoableCategory = keyof typeof undoCommands
+export const isUndoable = (category: string): category is UndoableCategory => Object.hasOwn(undoCommands, category)

@@ -29,6 +29,13 @@ const words = {
   ContactEnrichmentUndone: 'fields',
   ContactEnrichmentRedone: 'fields',
   ContactEnrichableChanged: 'fields',
+  // Its other half, in the contact that it became part of, is what is undone.
+  ContactMergedInto: 'record',
+  ContactMerged: 'fields',
+  ContactUnmerged: 'fields',
+  ContactUnmergedFrom: 'record',
+  DuplicateDismissed: 'fields',
+  DuplicateReconsidered: 'fields',
   EmailReceived: 'fields',
   EmailSent: 'fields',
   EmailRemoved: 'fields',

@@ -100,6 +100,30 @@ t.test('an address is given back, unless another contact has it by now', async (
   })
 })
 
+t.test('a merge is undone by unmerging, and that by merging again', async (t) => {
+  const one = await create({ name: 'One', methods: [email('one@merge.example.com')] })
+  const two = await create({ name: 'Two', company: 'Navy', methods: [email('two@merge.example.com')] })
+  const merge = { 'x-correlation-id': '3c0ffee0-7d0e-4a8b-9c38-0d7a5c2b9e11' }
+  t.match(await ask('POST', `/v1/contacts/${one.id}/merge`, { from: two.id, choose: { name: 'from' } }, merge), {
+    status: 200,
+    body: { name: 'Two', company: 'Navy', methods: [one.methods[0], two.methods[0]] },
+  })
+  await ask('PATCH', `/v1/contacts/${one.id}`, { company: 'Edited' })
+  for (const dryRun of [true, false]) {
+    const { results } = await undo({ correlationId: merge['x-correlation-id'], dryRun })
+    t.match(results, [
+      { stream: `contact-${one.id}`, outcome: 'partly', putBack: [{ field: /^merges\// }], conflicts: [{ field: 'company' }] },
+    ])
+    t.equal(results.length, 1)
+  }
+  const { body: listed } = await ask('GET', '/v1/undos?limit=1')
+  t.match(await contact(one.id), { name: 'One', company: 'Edited', methods: one.methods })
+  t.match(await contact(two.id), { name: 'Two', company: 'Navy', methods: two.methods })
+  t.match((await undo({ correlationId: listed.data[0].id })).counts, { undone: 1 })
+  t.match((await contact(one.id)).methods, [one.methods[0], { value: 'two@merge.example.com' }])
+  t.match(await contact(one.id), { name: 'Two', company: 'Edited' })
+})
+
 t.test('a note goes and comes back', async (t) => {
   const { id } = await create({ name: 'Noted' })
   await ask('POST', `/v1/contacts/${id}/notes`, { text: 'A secret.' })

@@ -5,7 +5,7 @@ import type { Database } from '../database.ts'
 import { formatPosition, type Position, parsePosition } from '../position.ts'
 import type { QueryEndpoint } from '../projection.ts'
 import type { Past } from '../projections/past.ts'
-import { Invalid, Refused, Unavailable } from '../refusal.ts'
+import { Invalid, Moved, Refused, Unavailable } from '../refusal.ts'
 import { type AnswerCache, type Cached, type Prepared, prepare } from './answer-cache.ts'
 import { positionHeader } from './commands.ts'
 import { problemResponse } from './openapi.ts'
@@ -44,6 +44,14 @@ export const asOfParameter = {
 }
 
 const etagHeader = { ETag: { type: 'string', description: 'Names this very answer: send it back as If-None-Match.' } }
+
+const movedResponse = {
+  301: {
+    description: 'It is found there by now.',
+    type: 'null',
+    headers: { Location: { type: 'string', description: 'The same question of what it has become part of.' } },
+  },
+}
 
 /** What a query answers, for its route's schema. @param hasPosition the answer tells how far the tables were */
 export const answersOf = (found: object, hasPosition = false) => ({
@@ -115,16 +123,31 @@ export function queryRoute(app: FastifyInstance, endpoint: QueryEndpoint, db: Da
         additionalProperties: false,
       },
       headers: queryHeaders,
-      response: answersOf(response, answering !== undefined),
+      response: { ...answersOf(response, answering !== undefined), ...(endpoint.moves && movedResponse) },
     },
     async handler(request, reply) {
-      const { answer: found, position } = await answer(request, reply)
+      const answered = await answer(request, reply).catch((error) => movedOr(error))
+      if (answered instanceof Moved) return sendMoved(request, reply, path, answered)
+      const { answer: found, position } = answered
       if (found === null)
         throw new Refused(`${path.split('/')[1]!.replace(/(x)es$|s$/, '$1')}-not-found`, 'There is nothing with this id.', 404)
       if (position) reply.header('smartcrm-position', formatPosition(position))
       return sendPrepared(request, reply, found)
     },
   })
+}
+
+function movedOr(error: unknown): Moved {
+  if (error instanceof Moved) return error
+  throw error
+}
+
+/** It may come back: so nobody keeps where it has gone. */
+function sendMoved(request: FastifyRequest, reply: FastifyReply, path: string, { params }: Moved): FastifyReply {
+  const all = { ...(request.params as Record<string, string>), ...params }
+  const place = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(all[name]!))
+  const { search } = new URL(request.url, 'http://localhost')
+  return reply.code(301).header('location', `/v1${place}${search}`).header('cache-control', 'private, no-store').send()
 }
 
 const prepareIfAny = (found: unknown) => (found === null ? null : prepare(found))

@@ -46,9 +46,12 @@ export async function settleStream(settling: Settling, stream: string, earlier: 
   let plan = planOf(category, id, events, asked)
   const merges = category === 'contact' ? await settleMerges(settling, id, plan.merges, events) : nothing
   // It may be part of one that is unmerged at this moment.
-  if (plan.conflicts.some(({ code }) => code === 'merged')) await earlier()
-  if (category === 'contact' && !dryRun) events = await services.runner.load(stream)
-  plan = planOf(category, id, events, asked)
+  const isMerged = plan.conflicts.some(({ code }) => code === 'merged')
+  if (isMerged) await earlier()
+  if (isMerged || plan.merges.length > 0) {
+    events = await services.runner.load(stream)
+    plan = planOf(category, id, events, asked)
+  }
   return beside(merges, await settleFields(settling, stream, id, events, plan, asked, earlier))
 }
 

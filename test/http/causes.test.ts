@@ -96,13 +96,20 @@ t.test('causes lead from the request over the import to the contact and its enri
   t.match(await ask('GET', '/v1/events/6f1c1a52-7d0e-4a8b-9c38-0d7a5c2b9e11/causes'), { status: 404 })
 })
 
-t.test('of very many consequences the first are shown, and that there are more', async (t) => {
-  const many = Array.from({ length: 1_200 }, (_, index) => `Somebody ${index},s${index}@many.example.com\n`)
-  await ask('PUT', '/v1/enrichment/on-creation', { onCreation: false })
-  const { body } = await upload(api, Buffer.from(`name,email\n${many.join('')}`))
-  await until('the import', async () => (await ask('GET', `/v1/imports/${body.id}`)).body.state === 'finished')
-  const first = await services.store.readFirst(`import-${body.id}`)
-  const shown = await ask('GET', `/v1/events/${first!.id}/causes`)
-  t.equal(shown.body.consequences.length, 1_000)
-  t.equal(shown.body.truncated, true)
+t.test('an enrichment is undone by its correlation id, and so is that', async (t) => {
+  const { body } = await ask('POST', `/v1/contacts/${contactId}/enrich`, {}, { 'x-correlation-id': '4c0ffee0-7d0e-4a8b-9c38-0d7a5c2b9e11' })
+  await until('the enrichment', async () =>
+    (await enrichmentOf(contactId)).requests?.some(({ id, endedAt }) => id === body.id && endedAt !== null),
+  )
+  const undo = async (correlationId: string) => {
+    const answer = await ask('POST', '/v1/undo', { correlationId }, { prefer: 'wait=30' })
+    await after(answer, path)
+    const { values } = await enrichmentOf(contactId)
+    return { ...answer.body, states: new Set(values.filter(({ enrichmentId }) => enrichmentId === body.id).map(({ because }) => because)) }
+  }
+  const undone = await undo('4c0ffee0-7d0e-4a8b-9c38-0d7a5c2b9e11')
+  t.match(undone, { counts: { undone: 1, kept: 1 }, states: new Set(['undone']) }, 'what was paid is kept')
+  const redone = await undo(undone.id)
+  t.match(redone.counts, { undone: 1, kept: 0 })
+  t.notOk(redone.states.has('undone'))
 })

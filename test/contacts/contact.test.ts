@@ -285,6 +285,45 @@ const enrichedThen: Record<keyof typeof enrichedSamples, object> = {
 const mapObject = <K extends string, V, W>(object: Record<K, V>, to: (value: V) => W) =>
   Object.fromEntries(Object.entries<V>(object).map(([key, value]) => [key, to(value)])) as Record<K, W>
 
+const mergeId = id(80)
+const mergedAway = contactEvents.ContactMergedInto({ contactId, into: id(81), mergeId, chosen: [] })
+const merge = contactEvents.ContactMerged({
+  contactId,
+  from: id(82),
+  mergeId,
+  brought: [],
+  methods: [{ id: id(60), ...url }],
+  known: [],
+  name: 'Grace',
+  values: [],
+  words: [],
+})
+const mergeSamples = {
+  ContactMergedInto: mergedAway,
+  ContactMerged: merge,
+  ContactUnmerged: contactEvents.ContactUnmerged({
+    contactId,
+    from: id(82),
+    mergeId,
+    gone: [id(82)],
+    methodIds: [],
+    withheld: [],
+    valueIds: [],
+    methods: [],
+    fields: [],
+    kept: [],
+  }),
+  ContactUnmergedFrom: contactEvents.ContactUnmergedFrom({
+    contactId,
+    into: id(81),
+    mergeId,
+    archived: false,
+    withheld: [phone.id],
+    name: 'Ada',
+    methods: [ada],
+  }),
+}
+
 t.test('the state', async (t) => {
   const rule = rules(t)
   const samples: Record<keyof typeof contactEvents, NewEvent> = {
@@ -298,6 +337,7 @@ t.test('the state', async (t) => {
     ContactRestored: restored,
     NoteAdded: NoteAdded({ contactId, noteId: id(61), text: 'Met.' }),
     ...enrichedSamples,
+    ...mergeSamples,
   }
   rule('every event of a contact has a sample here', () => deepStrictEqual(Object.keys(samples), Object.keys(contactEvents)))
   const known = { status: 'active', name: 'Ada', company: 'Engines Ltd', methods: [ada, phone], removed: [], owner: null, team: null }
@@ -312,6 +352,15 @@ t.test('the state', async (t) => {
     ContactRestored: known,
     NoteAdded: known,
     ...mapObject(enrichedThen, (enriched) => ({ ...known, enriched: { ...notEnriched, ...enriched } })),
+    ContactMergedInto: { ...known, mergedInto: { into: id(81), mergeId } },
+    ContactMerged: {
+      ...known,
+      name: 'Grace',
+      methods: [ada, phone, { id: id(60), ...url }],
+      merges: [{ from: id(82), mergeId, brought: [], took: { name: { was: 'Ada', became: 'Grace' } }, words: {}, known: [] }],
+    },
+    ContactUnmerged: { ...known, merges: [], settled: [mergeId] },
+    ContactUnmergedFrom: { ...known, methods: [ada], removed: [phone.id] },
   }
   for (const [type, event] of Object.entries(samples))
     rule(`after ${type}`, () => {
@@ -322,6 +371,24 @@ t.test('the state', async (t) => {
   rule('an archived contact keeps its addresses', () =>
     deepStrictEqual(addressesOf(fold(contact, [created, archived])), ['ada@example.com']),
   )
+  rule('a contact that is part of another has no addresses, and takes no command', () => {
+    deepStrictEqual(addressesOf(fold(contact, [created, mergedAway])), [])
+    const bodies: Record<string, object> = {
+      addContactMethod: url,
+      addNote: { text: 'Met.' },
+      assignContact: { owner: null },
+      setContactField: { values: [] },
+      setContactEnrichable: { enrichable: false },
+    }
+    const params = { methodId: ada.id, field: 'jobTitle', valueId: id(70), enrichmentId: id(71) }
+    for (const command of commands.filter(({ decider, operationId }) => decider === contact && operationId !== 'createContact')) {
+      const body = bodies[command.operationId] ?? (command.operationId === 'upsertContactByEmail' ? { name: 'Ada' } : {})
+      given(created, mergedAway)
+        .when(command as Command, body, { params })
+        .refused('contact-merged')
+    }
+    given(created, mergedAway).when(createContact, { name: 'Ada' }).refused('contact-exists')
+  })
   rule("an event that is not a contact's is refused, not passed over", () => {
     t.throws(() => fold(contact, [{ type: 'MailboxConnected', data: {} }]), /does not know MailboxConnected/)
   })

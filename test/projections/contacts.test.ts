@@ -158,6 +158,6 @@ t.test('methods are in the order in which they were added, in whatever order the
   const contact = rows.rows('contacts')[0] as ContactRow
   const methods = rows.rows('contactMethods') as MethodRow[]
   for (const shuffled of [methods, methods.toReversed(), methods.toSorted((a, b) => (a.value < b.value ? -1 : 1))]) {
-    t.same(toContact(contact, shuffled).methods, [phone, email, website])
+    t.same(toContact(contact, shuffled, []).methods, [phone, email, website])
   }
 })

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { contacts } from '../../projections/contacts.ts'
 import { enrichment } from '../../projections/enrichment.ts'
+import { wordsOf } from '../../projections/enrichment-queries.ts'
 import { type EnrichmentFacts, sameness, shownValues, verdicts } from '../../projections/shown-values.ts'
 import { contactEvents } from '../../schema/contact-events.ts'
 import type { NewEvent } from '../../schema/define.ts'
@@ -54,7 +55,14 @@ function factsAfter(events: readonly NewEvent[], order: readonly SourceKind[] = 
       decision,
       decidedIn,
     })),
-    own: rows('enrichmentFields').map(({ field, own, ownIn, lockedIn }) => ({ field, values: own, ownIn: ownIn ?? -1, lockedIn })),
+    own: wordsOf(
+      [...rows('enrichmentFields'), ...rows('enrichmentMergedWords')].map(({ field, own, ownIn, lockedIn = null }) => ({
+        field,
+        values: own,
+        ownIn,
+        lockedIn,
+      })),
+    ),
     methods: rows('enrichmentMethods'),
     undone: rows('enrichmentUndone').map(({ enrichmentId }) => enrichmentId),
     order,

@@ -208,7 +208,10 @@ t.test('another order of sources shows other values of the same events, and nobo
     nextStep: { value: /^send the manual/ },
     lastTopics: [{ value: 'The manual' }],
   })
+  t.equal((await api.ask('PUT', `/v1/contacts/${id}/locks/location`)).status, 200)
   await api.after(await api.ask('PUT', '/v1/enrichment/sources', { order: ['profile-page', 'company-page', 'mail'] }), '/v1/enrichment')
+  t.match(await location(), { value: 'Vienna' }, 'a locked field stays as it is shown')
+  await api.after(await api.ask('DELETE', `/v1/contacts/${id}/locks/location`), '/v1/enrichment')
   t.match(await location(), { value: 'Porto' })
   t.strictSame([apify.requests.length, openai.requests.length], calls)
 })
@@ -349,6 +352,10 @@ t.test('a job that somebody cancels ends its enrichment; what was begun counts a
   )
   // One that waits for its turn at the contact is at nobody, and ends, too.
   const { body: waiting } = await api.ask('POST', `/v1/contacts/${id}/enrich`, {})
+  await shows(
+    () => get(`/v1/jobs/${waiting.jobId}`),
+    ({ state }) => state === 'waiting',
+  )
   t.equal((await api.ask('POST', `/v1/jobs/${waiting.jobId}/cancel`)).status, 200)
   t.match(await ended(enrichmentOf, id, waiting.id), { state: 'failed', code: 'cancelled', usd: 0, calls: [] })
   t.equal((await get('/v1/enrichment')).vendors[0].running, 1, 'the other goes on')

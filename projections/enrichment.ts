@@ -1,8 +1,10 @@
 import { contactEvents, type Method } from '../schema/contact-events.ts'
-import { ENRICHMENT_REACTOR, type Field } from '../schema/enrichment.ts'
+import { ENRICHMENT_REACTOR, type Field, type SourceKind } from '../schema/enrichment.ts'
 import { bulkEnrichmentEvents, enrichmentEvents, enrichmentPolicyEvents, spendingEvents } from '../schema/enrichment-events.ts'
 import { projection, table } from '../src/platform/projection.ts'
 import { reactorJobId } from '../src/platform/reactor.ts'
+import type { MemoryTables } from '../src/platform/rows.ts'
+import type { EnrichmentFacts } from './shown-values.ts'
 
 const {
   ContactCreated,
@@ -29,7 +31,7 @@ const fieldOfMethod: Partial<Record<Method['type'], Field>> = { phone: 'phones',
  */
 export const enrichment = projection({
   name: 'enrichment',
-  version: 1,
+  version: 2,
   tables: {
     // `details` is the value as it was proposed (EnrichedValue without id and field).
     enrichmentValues: table(['contactId', 'valueId'], {
@@ -44,13 +46,14 @@ export const enrichment = projection({
       decision: 'text',
       decidedIn: 'integer',
     }),
-    // What people said of a field: `own` is null when they took it back.
+    // What people said of a field: `own` is null when they took it back, `shown` is what was shown of it when it was locked.
     enrichmentFields: table(['contactId', 'field'], {
       contactId: 'uuid',
       field: 'text',
       own: 'json',
       ownIn: 'integer',
       lockedIn: 'integer',
+      shown: 'json',
     }),
     // A removed one stays: enrichment must not bring it back.
     enrichmentMethods: table(['contactId', 'methodId'], {
@@ -160,10 +163,12 @@ export const enrichment = projection({
       enrichmentFields.merge({ contactId, field, own: values, ownIn: revision }),
     ],
     ContactFieldReleased: ({ enrichmentFields }, { contactId, field }) => [enrichmentFields.merge({ contactId, field, own: null })],
-    ContactFieldLocked: ({ enrichmentFields }, { contactId, field }, { revision }) => [
-      enrichmentFields.merge({ contactId, field, lockedIn: revision }),
+    ContactFieldLocked: ({ enrichmentFields }, { contactId, field, shown }, { revision }) => [
+      enrichmentFields.merge({ contactId, field, lockedIn: revision, shown: shown ?? null }),
     ],
-    ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [enrichmentFields.merge({ contactId, field, lockedIn: null })],
+    ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [
+      enrichmentFields.merge({ contactId, field, lockedIn: null, shown: null }),
+    ],
     ContactEnrichmentUndone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.put({ contactId, enrichmentId })],
     ContactEnrichableChanged: ({ enrichmentContacts }, { contactId, enrichable }) => [enrichmentContacts.put({ contactId, enrichable })],
     EnrichmentRequested: ({ enrichments }, { enrichmentId, contactId, reason, bulkId }, { id, meta }) => [
@@ -237,6 +242,17 @@ export const enrichment = projection({
     ],
   },
 })
+
+/** What decides what is shown of a contact, of its own events folded in memory. @param order of sources, which is no event of the contact */
+export function factsFromMemory(tables: MemoryTables<typeof enrichment>, order: readonly SourceKind[]): EnrichmentFacts {
+  return {
+    values: tables.rows('enrichmentValues').map(({ valueId, details, ...row }) => ({ ...(details as object), ...row, id: valueId })),
+    own: tables.rows('enrichmentFields').map(({ own, ownIn, ...row }) => ({ ...row, values: own, ownIn: ownIn ?? -1 })),
+    methods: tables.rows('enrichmentMethods'),
+    undone: tables.rows('enrichmentUndone').map(({ enrichmentId }) => enrichmentId),
+    order,
+  } as unknown as EnrichmentFacts
+}
 
 const isField = ({ type }: Method) => fieldOfMethod[type] !== undefined
 const columnsOf = ({ id, type, value }: Method) => ({ methodId: id, field: fieldOfMethod[type]!, value, removed: false })

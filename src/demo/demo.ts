@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { folderFault } from '../data-folder.ts'
 import { Fault } from '../platform/fault.ts'
+import { freePort } from '../platform/ports.ts'
 import { settings } from '../settings.ts'
 
 /** What is chosen at a demo's first start, and is the same at each later one. */
@@ -14,6 +15,8 @@ export type Demo = {
   secret: string
   /** Shown at each start: nobody keeps a demo's. */
   adminKey: string
+  /** Where the made-up pages are served: the sources of what was found on them name it, so it stays the same. */
+  pagesPort: number
 }
 
 /**
@@ -40,6 +43,7 @@ export async function openDemo(config: Config): Promise<Demo | undefined> {
     startedAt: Date.now(),
     secret: randomBytes(24).toString('base64url'),
     adminKey: `demo-${randomBytes(18).toString('base64url')}`,
+    pagesPort: await freePort(),
   }
   try {
     await writeFile(`${file}.new`, JSON.stringify(demo), { mode: 0o600 })

@@ -63,7 +63,16 @@ export async function keepStandIns(
   await answering(google)
   log.info({ url: google }, 'google is up')
   const [apify, openai] = [await freePort(), await freePort()]
-  keep('vendors', 'vendors/main.ts', ['--apify-port', `${apify}`, '--openai-port', `${openai}`, '--people', people])
+  keep('vendors', 'vendors/main.ts', [
+    '--apify-port',
+    `${apify}`,
+    '--openai-port',
+    `${openai}`,
+    '--pages-port',
+    `${demo.pagesPort}`,
+    '--people',
+    people,
+  ])
   await answering(`http://127.0.0.1:${openai}`)
 
   return {

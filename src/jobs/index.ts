@@ -1,4 +1,4 @@
-import { enrichBulkJob, enrichJob } from '../enrichment/enrichment-job.ts'
+import { enrichBulkJob, enrichCancelledJob, enrichJob } from '../enrichment/enrichment-job.ts'
 import { importJob } from '../import/import-job.ts'
 import { accessJob } from '../keys/keep-job.ts'
 import { disconnectJob } from '../mailboxes/disconnect-job.ts'
@@ -16,6 +16,7 @@ export const jobTypes: readonly JobType<Services>[] = [
   accessJob,
   enrichJob,
   enrichBulkJob,
+  enrichCancelledJob,
   verifyJob,
   auditJob,
 ]

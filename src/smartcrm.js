@@ -15,10 +15,9 @@ if (!existsSync(join(import.meta.dirname, 'main.ts'))) {
   console.error('This package holds smartcrm/consumer alone. Run the service from a checkout of SmartCRM, or from its container image.')
   process.exit(1)
 }
-// As the roles do (role-processes.ts): half of what a short command takes is reading the code.
-const compileCache = join(import.meta.dirname, '../node_modules/.cache/smartcrm')
 if (Number(major) >= 24) {
-  module.enableCompileCache(compileCache)
+  // As the roles do (role-processes.ts): half of what a short command takes is reading the code.
+  module.enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/smartcrm'))
   await import('./main.ts')
 } else handOver()
 
@@ -28,10 +27,7 @@ function handOver() {
     console.error('The Node that SmartCRM runs on is missing: run npm ci in its folder again.')
     process.exit(1)
   }
-  const child = spawn(node, [join(import.meta.dirname, 'main.ts'), ...process.argv.slice(2)], {
-    env: { NODE_COMPILE_CACHE: compileCache, ...process.env },
-    stdio: 'inherit',
-  })
+  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]))
 }

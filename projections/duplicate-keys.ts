@@ -49,7 +49,10 @@ const freeMail = new Set(
 
 /** The name that a company has its domains by: the longest part that is no ending. `example` of `mail.example.co.uk`. */
 function nameOfDomain(domain: string): string {
-  const parts = domain.split('.').slice(0, -1).filter((part) => !/^(com?|org|net|ac|gov|edu)$/.test(part))
+  const parts = domain
+    .split('.')
+    .slice(0, -1)
+    .filter((part) => !/^(com?|org|net|ac|gov|edu)$/.test(part))
   return parts.reduce((longest, part) => (part.length >= longest.length ? part : longest), '')
 }
 

@@ -1,8 +1,10 @@
 import { contactEvents, type Method } from '../schema/contact-events.ts'
-import { ENRICHMENT_REACTOR, type Field, fieldNames } from '../schema/enrichment.ts'
+import { ENRICHMENT_REACTOR, type Field, fieldNames, type SourceKind } from '../schema/enrichment.ts'
 import { bulkEnrichmentEvents, enrichmentEvents, enrichmentPolicyEvents, spendingEvents } from '../schema/enrichment-events.ts'
 import { projection, type RowWrite, table } from '../src/platform/projection.ts'
 import { reactorJobId } from '../src/platform/reactor.ts'
+import type { MemoryTables } from '../src/platform/rows.ts'
+import { type EnrichmentFacts, latestWords } from './shown-values.ts'
 
 const {
   ContactCreated,
@@ -32,7 +34,7 @@ const fieldOfMethod: Partial<Record<Method['type'], Field>> = { phone: 'phones',
  */
 export const enrichment = projection({
   name: 'enrichment',
-  version: 2,
+  version: 3,
   tables: {
     // `details` is the value as it was proposed (EnrichedValue without id and field).
     enrichmentValues: table(['contactId', 'valueId'], {
@@ -47,13 +49,14 @@ export const enrichment = projection({
       decision: 'text',
       decidedIn: 'integer',
     }),
-    // What people said of a field: `own` is null when they took it back.
+    // What people said of a field: `own` is null when they took it back, `shown` is what was shown of it when it was locked.
     enrichmentFields: table(['contactId', 'field'], {
       contactId: 'uuid',
       field: 'text',
       own: 'json',
       ownIn: 'integer',
       lockedIn: 'integer',
+      shown: 'json',
     }),
     // What people had said of one that was merged into the contact. Of a field the word counts that is `ownIn` last.
     enrichmentMergedWords: table(['contactId', 'field', 'fromId'], {
@@ -177,10 +180,12 @@ export const enrichment = projection({
       enrichmentFields.merge({ contactId, field, own: null }),
       enrichmentMergedWords.remove({ contactId, field }),
     ],
-    ContactFieldLocked: ({ enrichmentFields }, { contactId, field }, { revision }) => [
-      enrichmentFields.merge({ contactId, field, lockedIn: revision }),
+    ContactFieldLocked: ({ enrichmentFields }, { contactId, field, shown }, { revision }) => [
+      enrichmentFields.merge({ contactId, field, lockedIn: revision, shown: shown ?? null }),
     ],
-    ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [enrichmentFields.merge({ contactId, field, lockedIn: null })],
+    ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [
+      enrichmentFields.merge({ contactId, field, lockedIn: null, shown: null }),
+    ],
     ContactEnrichmentUndone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.put({ contactId, enrichmentId })],
     ContactEnrichableChanged: ({ enrichmentContacts }, { contactId, enrichable }) => [enrichmentContacts.put({ contactId, enrichable })],
     ContactMerged: (_tables, data, { revision }) => broughtBy(data, revision),
@@ -276,6 +281,21 @@ export const enrichment = projection({
     ],
   },
 })
+
+/** What decides what is shown of a contact, of its own events folded in memory. @param order of sources, which is no event of the contact */
+export function factsFromMemory(tables: MemoryTables<typeof enrichment>, order: readonly SourceKind[]): EnrichmentFacts {
+  return {
+    values: tables.rows('enrichmentValues').map(({ valueId, details, ...row }) => ({ ...(details as object), ...row, id: valueId })),
+    own: latestWords(
+      [...tables.rows('enrichmentFields'), ...tables.rows('enrichmentMergedWords')].map(
+        ({ field, own, ownIn, lockedIn = null, shown = null }) => ({ field, values: own, ownIn, lockedIn, shown }) as never,
+      ),
+    ),
+    methods: tables.rows('enrichmentMethods'),
+    undone: tables.rows('enrichmentUndone').map(({ enrichmentId }) => enrichmentId),
+    order,
+  } as unknown as EnrichmentFacts
+}
 
 /** What a merge brings, as if the contact had heard of it before all else. */
 function broughtBy({ contactId, from, values, words, methods, company, enrichable }: Merged, revision: number): RowWrite[] {

@@ -1,10 +1,10 @@
-import { contactEvents, type Method } from '../schema/contact-events.ts'
-import { ENRICHMENT_REACTOR, type Field, fieldNames, type SourceKind } from '../schema/enrichment.ts'
+import { contactEvents } from '../schema/contact-events.ts'
+import { ENRICHMENT_REACTOR } from '../schema/enrichment.ts'
 import { bulkEnrichmentEvents, enrichmentEvents, enrichmentPolicyEvents, spendingEvents } from '../schema/enrichment-events.ts'
-import { projection, type RowWrite, table } from '../src/platform/projection.ts'
+import { projection } from '../src/platform/projection.ts'
 import { reactorJobId } from '../src/platform/reactor.ts'
-import type { MemoryTables } from '../src/platform/rows.ts'
-import { type EnrichmentFacts, latestWords } from './shown-values.ts'
+import { enrichmentTables } from './enrichment-tables.ts'
+import { broughtBy, fieldColumnsOf, isField, takenBackBy } from './merged-enrichment.ts'
 
 const {
   ContactCreated,
@@ -25,9 +25,6 @@ const {
   ContactUnmergedFrom,
 } = contactEvents
 
-/** The field that a method of a contact is a value of, if any. */
-const fieldOfMethod: Partial<Record<Method['type'], Field>> = { phone: 'phones', url: 'website', social: 'socialProfiles' }
-
 /**
  * What enrichment proposed, and what people say: the facts from which shown-values.ts makes what is shown, whenever it is asked; so that another order of
  * sources needs no row written. And what enrichments were asked for, what they cost, and the pages that they read.
@@ -35,99 +32,7 @@ const fieldOfMethod: Partial<Record<Method['type'], Field>> = { phone: 'phones',
 export const enrichment = projection({
   name: 'enrichment',
   version: 3,
-  tables: {
-    // `details` is the value as it was proposed (EnrichedValue without id and field).
-    enrichmentValues: table(['contactId', 'valueId'], {
-      contactId: 'uuid',
-      valueId: 'uuid',
-      enrichmentId: 'uuid',
-      field: 'text',
-      details: 'json',
-      proposedAt: 'instant',
-      proposedIn: 'integer',
-      place: 'integer',
-      decision: 'text',
-      decidedIn: 'integer',
-    }),
-    // What people said of a field: `own` is null when they took it back, `shown` is what was shown of it when it was locked.
-    enrichmentFields: table(['contactId', 'field'], {
-      contactId: 'uuid',
-      field: 'text',
-      own: 'json',
-      ownIn: 'integer',
-      lockedIn: 'integer',
-      shown: 'json',
-    }),
-    // What people had said of one that was merged into the contact. Of a field the word counts that is `ownIn` last.
-    enrichmentMergedWords: table(['contactId', 'field', 'fromId'], {
-      contactId: 'uuid',
-      field: 'text',
-      fromId: 'uuid',
-      own: 'json',
-      ownIn: 'integer',
-    }),
-    // A removed one stays: enrichment must not bring it back.
-    enrichmentMethods: table(['contactId', 'methodId'], {
-      contactId: 'uuid',
-      methodId: 'uuid',
-      field: 'text',
-      value: 'text',
-      removed: 'boolean',
-    }),
-    enrichmentUndone: table(['contactId', 'enrichmentId'], { contactId: 'uuid', enrichmentId: 'uuid' }),
-    enrichmentContacts: table('contactId', { contactId: 'uuid', enrichable: 'boolean' }),
-    enrichments: table(
-      'enrichmentId',
-      {
-        enrichmentId: 'uuid',
-        contactId: 'uuid',
-        jobId: 'uuid',
-        reason: 'text',
-        bulkId: 'uuid',
-        state: 'text',
-        code: 'text',
-        message: 'text',
-        found: 'integer',
-        microUsd: 'count',
-        actor: 'text',
-        requestedAt: 'instant',
-        endedAt: 'instant',
-      },
-      'contact_id, requested_at, enrichment_id',
-      'requested_at, enrichment_id',
-      'state, requested_at, enrichment_id',
-      'bulk_id, requested_at, enrichment_id',
-    ),
-    enrichmentCalls: table(['enrichmentId', 'callId'], {
-      enrichmentId: 'uuid',
-      callId: 'uuid',
-      vendor: 'text',
-      sent: 'json',
-      contentSha256: 'text',
-      model: 'text',
-      microUsd: 'integer',
-      at: 'instant',
-    }),
-    // The cache of pages: what an address led to, a row each time that it was really asked.
-    enrichmentReads: table(
-      ['enrichmentId', 'address'],
-      { enrichmentId: 'uuid', address: 'text', readAt: 'instant', pages: 'json' },
-      '"left"(address, 500), read_at',
-    ),
-    spendings: table('spendingId', { spendingId: 'uuid', month: 'text', spending: 'json', at: 'instant' }, 'month'),
-    enrichmentPolicies: table('policyId', { policyId: 'uuid', sourceOrder: 'json', onCreation: 'boolean', onCreationSince: 'instant' }),
-    bulkEnrichments: table('bulkId', {
-      bulkId: 'uuid',
-      jobId: 'uuid',
-      filter: 'json',
-      contacts: 'integer',
-      microUsd: 'integer',
-      requested: 'integer',
-      refused: 'integer',
-      at: 'instant',
-      spreadAt: 'instant',
-    }),
-  },
+  tables: enrichmentTables,
   events: {
     ContactCreated,
     ContactCompanyChanged,
@@ -153,13 +58,13 @@ export const enrichment = projection({
   on: {
     ContactCreated: ({ enrichmentFields, enrichmentMethods }, { contactId, company, methods }, { revision }) => [
       ...(company ? [enrichmentFields.merge({ contactId, field: 'company', own: [company], ownIn: revision })] : []),
-      ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...columnsOf(method) })),
+      ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...fieldColumnsOf(method) })),
     ],
     ContactCompanyChanged: ({ enrichmentFields }, { contactId, company }, { revision }) => [
       enrichmentFields.merge({ contactId, field: 'company', own: company === null ? [] : [company], ownIn: revision }),
     ],
     ContactMethodAdded: ({ enrichmentMethods }, { contactId, method }) =>
-      isField(method) ? [enrichmentMethods.put({ contactId, ...columnsOf(method) })] : [],
+      isField(method) ? [enrichmentMethods.put({ contactId, ...fieldColumnsOf(method) })] : [],
     ContactMethodRemoved: ({ enrichmentMethods }, { contactId, methodId }) => [
       enrichmentMethods.patch({ contactId, methodId, removed: true }),
     ],
@@ -188,25 +93,8 @@ export const enrichment = projection({
     ],
     ContactEnrichmentUndone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.put({ contactId, enrichmentId })],
     ContactEnrichableChanged: ({ enrichmentContacts }, { contactId, enrichable }) => [enrichmentContacts.put({ contactId, enrichable })],
-    ContactMerged: (_tables, data, { revision }) => broughtBy(data, revision),
-    ContactUnmerged: (
-      { enrichmentValues, enrichmentMergedWords, enrichmentMethods, enrichmentContacts, enrichmentFields },
-      data,
-      { revision },
-    ) => {
-      const { contactId, from, methodIds, methods, valueIds, company, enrichable } = data
-      return [
-        ...fieldNames.map((field) => enrichmentMergedWords.remove({ contactId, field, fromId: from })),
-        ...valueIds.map((valueId) => enrichmentValues.remove({ contactId, valueId })),
-        ...methodIds.map((methodId) => enrichmentMethods.remove({ contactId, methodId })),
-        ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...columnsOf(method) })),
-        // That there was none before does not mean that somebody had said so.
-        ...(company === undefined
-          ? []
-          : [enrichmentFields.merge({ contactId, field: 'company', own: company && [company], ownIn: revision })]),
-        ...(enrichable === undefined ? [] : [enrichmentContacts.put({ contactId, enrichable })]),
-      ]
-    },
+    ContactMerged: (tables, data, event) => broughtBy(tables, data, event),
+    ContactUnmerged: (tables, data, event) => takenBackBy(tables, data, event),
     // All else of it is there still: nobody is shown what is known of one that is part of another.
     ContactUnmergedFrom: ({ enrichmentMethods }, { contactId, withheld }) =>
       withheld.map((methodId) => enrichmentMethods.patch({ contactId, methodId, removed: true })),
@@ -282,51 +170,4 @@ export const enrichment = projection({
   },
 })
 
-/** What decides what is shown of a contact, of its own events folded in memory. @param order of sources, which is no event of the contact */
-export function factsFromMemory(tables: MemoryTables<typeof enrichment>, order: readonly SourceKind[]): EnrichmentFacts {
-  return {
-    values: tables.rows('enrichmentValues').map(({ valueId, details, ...row }) => ({ ...(details as object), ...row, id: valueId })),
-    own: latestWords(
-      [...tables.rows('enrichmentFields'), ...tables.rows('enrichmentMergedWords')].map(
-        ({ field, own, ownIn, lockedIn = null, shown = null }) => ({ field, values: own, ownIn, lockedIn, shown }) as never,
-      ),
-    ),
-    methods: tables.rows('enrichmentMethods'),
-    undone: tables.rows('enrichmentUndone').map(({ enrichmentId }) => enrichmentId),
-    order,
-  } as unknown as EnrichmentFacts
-}
-
-/** What a merge brings, as if the contact had heard of it before all else. */
-function broughtBy({ contactId, from, values, words, methods, company, enrichable }: Merged, revision: number): RowWrite[] {
-  const { enrichmentValues, enrichmentMergedWords, enrichmentMethods, enrichmentContacts, enrichmentFields } = enrichment.tables
-  return [
-    ...values.map(({ id, field, enrichmentId, proposedAt, order, decision, decidedIn, ...details }, place) =>
-      enrichmentValues.put({
-        contactId,
-        valueId: id,
-        enrichmentId,
-        field,
-        details,
-        proposedAt,
-        proposedIn: order,
-        place,
-        decision: decision ?? null,
-        decidedIn: decidedIn ?? null,
-      }),
-    ),
-    ...words.map(({ field, values, order }) =>
-      enrichmentMergedWords.put({ contactId, fromId: from, field, own: values, ownIn: order ?? revision }),
-    ),
-    ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...columnsOf(method) })),
-    ...(company === undefined
-      ? []
-      : [enrichmentFields.merge({ contactId, field: 'company', own: company === null ? [] : [company], ownIn: revision })]),
-    ...(enrichable === undefined ? [] : [enrichmentContacts.put({ contactId, enrichable })]),
-  ]
-}
-type Merged = ReturnType<typeof ContactMerged>['data']
-
-const isField = ({ type }: Method) => fieldOfMethod[type] !== undefined
-const columnsOf = ({ id, type, value }: Method) => ({ methodId: id, field: fieldOfMethod[type]!, value, removed: false })
 const idOf = ({ stream }: { stream: string }) => stream.slice(stream.indexOf('-') + 1)

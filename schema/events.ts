@@ -14,7 +14,6 @@ import { syncEvents } from './sync-events.ts'
 /** Every event there is, by category. A test keeps this list complete. */
 export const eventsByCategory = {
   contact: contactEvents,
-  duplicate: duplicateEvents,
   email: emailEvents,
   import: importEvents,
   mailbox: mailboxEvents,
@@ -27,6 +26,7 @@ export const eventsByCategory = {
   spending: spendingEvents,
   audit: auditEvents,
   claim: claimEvents,
+  duplicate: duplicateEvents,
   heartbeat: heartbeatEvents,
 }
 

@@ -16,7 +16,6 @@ const {
   ContactMethodRemoved,
   ContactArchived,
   ContactRestored,
-  NoteAdded,
 } = contactEvents
 
 export type Contact = { status: 'unknown' } | Known
@@ -212,19 +211,6 @@ export const removeContactMethod = command(contact, {
     if (removed.includes(methodId)) return []
     if (!methods.some((method) => method.id === methodId)) throw new Refused('method-not-found', 'The contact has no such method.', 404)
     return [ContactMethodRemoved({ contactId: id, methodId })]
-  },
-})
-
-export const addNote = command(contact, {
-  operationId: 'addNote',
-  method: 'POST',
-  path: '/contacts/{id}/notes',
-  summary: 'Write a note about a contact',
-  body: Type.Object({ text: line(100_000, ['Met at the Royal Society.']) }, strict),
-  success: 201,
-  decide: ({ text }, state, { id, newId }) => {
-    known(state)
-    return [NoteAdded({ contactId: id, noteId: newId(0), text })]
   },
 })
 

@@ -7,7 +7,6 @@ import { commands } from '../../src/commands.ts'
 import { assignContact } from '../../src/contacts/assign.ts'
 import {
   addContactMethod,
-  addNote,
   addressesOf,
   archiveContact,
   contact,
@@ -19,6 +18,7 @@ import {
   upsertContact,
 } from '../../src/contacts/contact.ts'
 import { notEnriched } from '../../src/contacts/enriched-state.ts'
+import { addNote } from '../../src/contacts/note.ts'
 import type { Command } from '../../src/platform/decider.ts'
 import { Refused } from '../../src/platform/refusal.ts'
 import { fold } from '../../src/platform/runner.ts'

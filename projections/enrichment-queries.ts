@@ -14,7 +14,7 @@ import { pageParameters, paging, type SortKey } from '../src/platform/page.ts'
 import { query } from '../src/platform/projection.ts'
 import { contacts } from './contacts.ts'
 import { enrichment } from './enrichment.ts'
-import { type EnrichmentFacts, type ProposedValue, shownValues, verdicts } from './shown-values.ts'
+import { latestWords, type ProposedValue, shownValues, verdicts } from './shown-values.ts'
 import { familyOf, goneOrMoved } from './visibility.ts'
 
 const { tables } = enrichment
@@ -32,7 +32,7 @@ type ValueRow = {
 }
 type FactRows = {
   values: ValueRow[]
-  own: { field: Field; values: string[] | null; ownIn: number | null; lockedIn: number | null }[]
+  own: { field: Field; values: string[] | null; ownIn: number | null; lockedIn: number | null; shown: string[] | null }[]
   methods: { field: Field; value: string; removed: boolean }[]
   undone: string[]
   order: SourceKind[] | null
@@ -44,9 +44,9 @@ export const factsColumn = sql.fragment`(
     (select json_agg(json_build_object('id', value_id, 'enrichmentId', enrichment_id, 'field', field, 'details', details, 'proposedAt', proposed_at,
       'proposedIn', proposed_in, 'place', place, 'decision', decision, 'decidedIn', decided_in) order by proposed_in desc, place)
       from ${tables.enrichmentValues.sql} where contact_id = c."contactId") as "values",
-    (select json_agg(json_build_object('field', field, 'values', own, 'ownIn', own_in, 'lockedIn', locked_in)) from (
-      select field, own, own_in, locked_in from ${tables.enrichmentFields.sql} where contact_id = c."contactId"
-      union all select field, own, own_in, null from ${tables.enrichmentMergedWords.sql} where contact_id = c."contactId") w) as own,
+    (select json_agg(json_build_object('field', field, 'values', own, 'ownIn', own_in, 'lockedIn', locked_in, 'shown', shown)) from (
+      select field, own, own_in, locked_in, shown from ${tables.enrichmentFields.sql} where contact_id = c."contactId"
+      union all select field, own, own_in, null, null from ${tables.enrichmentMergedWords.sql} where contact_id = c."contactId") w) as own,
     (select json_agg(json_build_object('field', field, 'value', value, 'removed', removed))
       from ${tables.enrichmentMethods.sql} where contact_id = c."contactId") as methods,
     (select json_agg(enrichment_id) from ${tables.enrichmentUndone.sql} where contact_id = c."contactId") as undone,
@@ -55,23 +55,11 @@ export const factsColumn = sql.fragment`(
 const proposedOf = ({ details, proposedAt: _, place: __, ...row }: ValueRow): ProposedValue => ({ ...details, ...row })
 const factsOf = ({ values, own, methods, undone, order }: { [N in keyof FactRows]: FactRows[N] | null }) => ({
   values: (values ?? []).map(proposedOf),
-  own: wordsOf(own ?? []),
+  own: latestWords(own ?? []),
   methods: methods ?? [],
   undone: undone ?? [],
   order: order ?? sourceKinds,
 })
-
-/** Of each field the word that was said last, and whether the contact itself has it locked. */
-export function wordsOf(rows: FactRows['own']): EnrichmentFacts['own'] {
-  const words = new Map<Field, EnrichmentFacts['own'][number]>()
-  for (const { field, values, ownIn, lockedIn: locked } of rows) {
-    const other = words.get(field)
-    const lockedIn = locked ?? other?.lockedIn ?? null
-    const isLater = values !== null && !(other && other.values !== null && other.ownIn > (ownIn ?? -1))
-    words.set(field, !other || isLater ? { field, values, ownIn: ownIn ?? -1, lockedIn } : { ...other, lockedIn })
-  }
-  return [...words.values()]
-}
 
 /** What is shown of a contact by its facts; undefined where there is nothing. */
 export function enrichedOf(facts: FactRows | null): Enriched | undefined {

@@ -1,5 +1,5 @@
 import { contactEvents } from '../schema/contact-events.ts'
-import { ENRICHMENT_REACTOR, fieldNames } from '../schema/enrichment.ts'
+import { ENRICHMENT_REACTOR } from '../schema/enrichment.ts'
 import {
   bulkEnrichmentEvents,
   enrichmentEvents,
@@ -7,10 +7,10 @@ import {
   type SpendingEvent,
   spendingEvents,
 } from '../schema/enrichment-events.ts'
-import { projection, type RowWrite, table } from '../src/platform/projection.ts'
+import { projection, type RowWrite } from '../src/platform/projection.ts'
 import { reactorJobId } from '../src/platform/reactor.ts'
-import { broughtBy } from './enrichment-merged.ts'
-import { columnsOf, isField } from './enrichment-methods.ts'
+import { enrichmentTables } from './enrichment-tables.ts'
+import { broughtBy, fieldColumnsOf, isField, takenBackBy } from './merged-enrichment.ts'
 
 const {
   ContactCreated,
@@ -39,99 +39,8 @@ const {
  */
 export const enrichment = projection({
   name: 'enrichment',
-  version: 2,
-  tables: {
-    // `details` is the value as it was proposed (EnrichedValue without id and field).
-    enrichmentValues: table(['contactId', 'valueId'], {
-      contactId: 'uuid',
-      valueId: 'uuid',
-      enrichmentId: 'uuid',
-      field: 'text',
-      details: 'json',
-      proposedAt: 'instant',
-      proposedIn: 'integer',
-      place: 'integer',
-      decision: 'text',
-      decidedIn: 'integer',
-    }),
-    // What people said of a field: `own` is null when they took it back.
-    enrichmentFields: table(['contactId', 'field'], {
-      contactId: 'uuid',
-      field: 'text',
-      own: 'json',
-      ownIn: 'integer',
-      lockedIn: 'integer',
-    }),
-    // What people had said of one that was merged into the contact. Of a field the word counts that is `ownIn` last.
-    enrichmentMergedWords: table(['contactId', 'field', 'fromId'], {
-      contactId: 'uuid',
-      field: 'text',
-      fromId: 'uuid',
-      own: 'json',
-      ownIn: 'integer',
-    }),
-    // A removed one stays: enrichment must not bring it back.
-    enrichmentMethods: table(['contactId', 'methodId'], {
-      contactId: 'uuid',
-      methodId: 'uuid',
-      field: 'text',
-      value: 'text',
-      removed: 'boolean',
-    }),
-    enrichmentUndone: table(['contactId', 'enrichmentId'], { contactId: 'uuid', enrichmentId: 'uuid' }),
-    enrichmentContacts: table('contactId', { contactId: 'uuid', enrichable: 'boolean' }),
-    enrichments: table(
-      'enrichmentId',
-      {
-        enrichmentId: 'uuid',
-        contactId: 'uuid',
-        jobId: 'uuid',
-        reason: 'text',
-        bulkId: 'uuid',
-        state: 'text',
-        code: 'text',
-        message: 'text',
-        found: 'integer',
-        microUsd: 'count',
-        actor: 'text',
-        requestedAt: 'instant',
-        endedAt: 'instant',
-      },
-      'contact_id, requested_at, enrichment_id',
-      'requested_at, enrichment_id',
-      'state, requested_at, enrichment_id',
-      'bulk_id, requested_at, enrichment_id',
-    ),
-    enrichmentCalls: table(['enrichmentId', 'callId'], {
-      enrichmentId: 'uuid',
-      callId: 'uuid',
-      vendor: 'text',
-      sent: 'json',
-      contentSha256: 'text',
-      model: 'text',
-      microUsd: 'integer',
-      at: 'instant',
-    }),
-    // The cache of pages: what an address led to, a row each time that it was really asked.
-    enrichmentReads: table(
-      ['enrichmentId', 'address'],
-      { enrichmentId: 'uuid', address: 'text', readAt: 'instant', pages: 'json' },
-      '"left"(address, 500), read_at',
-    ),
-    spendings: table('spendingId', { spendingId: 'uuid', month: 'text', spending: 'json', at: 'instant' }, 'month'),
-    enrichmentPolicies: table('policyId', { policyId: 'uuid', sourceOrder: 'json', onCreation: 'boolean', onCreationSince: 'instant' }),
-    bulkEnrichments: table('bulkId', {
-      bulkId: 'uuid',
-      jobId: 'uuid',
-      filter: 'json',
-      contacts: 'integer',
-      microUsd: 'integer',
-      requested: 'integer',
-      refused: 'integer',
-      at: 'instant',
-      spreadAt: 'instant',
-    }),
-  },
+  version: 3,
+  tables: enrichmentTables,
   events: {
     ContactCreated,
     ContactCompanyChanged,
@@ -159,13 +68,13 @@ export const enrichment = projection({
   on: {
     ContactCreated: ({ enrichmentFields, enrichmentMethods }, { contactId, company, methods }, { revision }) => [
       ...(company ? [enrichmentFields.merge({ contactId, field: 'company', own: [company], ownIn: revision })] : []),
-      ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...columnsOf(method) })),
+      ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...fieldColumnsOf(method) })),
     ],
     ContactCompanyChanged: ({ enrichmentFields }, { contactId, company, since }, { revision }) => [
       enrichmentFields.merge({ contactId, field: 'company', own: company === null ? [] : [company], ownIn: since ?? revision }),
     ],
     ContactMethodAdded: ({ enrichmentMethods }, { contactId, method }) =>
-      isField(method) ? [enrichmentMethods.put({ contactId, ...columnsOf(method) })] : [],
+      isField(method) ? [enrichmentMethods.put({ contactId, ...fieldColumnsOf(method) })] : [],
     ContactMethodRemoved: ({ enrichmentMethods }, { contactId, methodId, undone }) => [
       undone ? enrichmentMethods.remove({ contactId, methodId }) : enrichmentMethods.patch({ contactId, methodId, removed: true }),
     ],
@@ -189,32 +98,17 @@ export const enrichment = projection({
       enrichmentFields.merge({ contactId, field, own: null }),
       enrichmentMergedWords.remove({ contactId, field }),
     ],
-    ContactFieldLocked: ({ enrichmentFields }, { contactId, field, since }, { revision }) => [
-      enrichmentFields.merge({ contactId, field, lockedIn: since ?? revision }),
+    ContactFieldLocked: ({ enrichmentFields }, { contactId, field, shown, since }, { revision }) => [
+      enrichmentFields.merge({ contactId, field, lockedIn: since ?? revision, shown: shown ?? null }),
     ],
-    ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [enrichmentFields.merge({ contactId, field, lockedIn: null })],
+    ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [
+      enrichmentFields.merge({ contactId, field, lockedIn: null, shown: null }),
+    ],
     ContactEnrichmentUndone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.put({ contactId, enrichmentId })],
     ContactEnrichmentRedone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.remove({ contactId, enrichmentId })],
     ContactEnrichableChanged: ({ enrichmentContacts }, { contactId, enrichable }) => [enrichmentContacts.put({ contactId, enrichable })],
-    ContactMerged: (_tables, data, { revision }) => broughtBy(data, revision),
-    ContactUnmerged: (
-      { enrichmentValues, enrichmentMergedWords, enrichmentMethods, enrichmentContacts, enrichmentFields },
-      data,
-      { revision },
-    ) => {
-      const { contactId, from, methodIds, methods, valueIds, company, enrichable } = data
-      return [
-        ...fieldNames.map((field) => enrichmentMergedWords.remove({ contactId, field, fromId: from })),
-        ...valueIds.map((valueId) => enrichmentValues.remove({ contactId, valueId })),
-        ...methodIds.map((methodId) => enrichmentMethods.remove({ contactId, methodId })),
-        ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...columnsOf(method) })),
-        // That there was none before does not mean that somebody had said so.
-        ...(company === undefined
-          ? []
-          : [enrichmentFields.merge({ contactId, field: 'company', own: company && [company], ownIn: revision })]),
-        ...(enrichable === undefined ? [] : [enrichmentContacts.put({ contactId, enrichable })]),
-      ]
-    },
+    ContactMerged: (tables, data, event) => broughtBy(tables, data, event),
+    ContactUnmerged: (tables, data, event) => takenBackBy(tables, data, event),
     // All else of it is there still: nobody is shown what is known of one that is part of another.
     ContactUnmergedFrom: ({ enrichmentMethods }, { contactId, withheld }) =>
       withheld.map((methodId) => enrichmentMethods.patch({ contactId, methodId, removed: true })),

@@ -31,12 +31,32 @@ export type EnrichmentFacts = {
     readonly values: readonly string[] | null
     readonly ownIn: number
     readonly lockedIn: number | null
+    /** The ids of those values that were shown when it was locked. */
+    readonly shown?: readonly string[] | null
   }[]
   /** The contact's own methods, those that were removed too. */
   readonly methods: readonly { readonly field: Field; readonly value: string; readonly removed: boolean }[]
   readonly undone: readonly string[]
   /** The best source first. */
   readonly order: readonly SourceKind[]
+}
+
+type Words = EnrichmentFacts['own'][number]
+
+/** Of each field the word that was said last, of those that came with others too; and whether the contact itself has it locked. */
+export function latestWords(rows: readonly (Pick<Words, 'field' | 'values' | 'lockedIn' | 'shown'> & { ownIn: number | null })[]): Words[] {
+  const words = new Map<Field, Words>()
+  for (const row of rows) {
+    const word = { ...row, ownIn: row.ownIn ?? -1 }
+    const other = words.get(row.field)
+    if (!other) words.set(row.field, word)
+    else {
+      const { lockedIn, shown = null } = other.lockedIn === null ? word : other
+      const isLater = word.values !== null && !(other.values !== null && other.ownIn > word.ownIn)
+      words.set(row.field, { ...(isLater ? word : other), lockedIn, shown })
+    }
+  }
+  return [...words.values()]
 }
 
 export type Verdict = { readonly state: ValueState; readonly because: ValueReason }
@@ -51,7 +71,7 @@ export function sameness(field: Field, value: string): string {
 /**
  * Which values are applied, and why the others are not. People come first: what they set, removed, accepted or rejected holds whatever enrichments find,
  * before or after; of two words of people on a field the later one. Then values count whose evidence is in the text, the newest of each source, by the
- * order of sources. Pure, and asked whenever a contact is read: another order shows other values of the same events.
+ * order of sources. A locked field stays as it is shown: nothing counts but what was shown when it was locked, and people's words. Pure, and asked whenever a contact is read: another order shows other values of the same events.
  */
 export function verdicts(facts: EnrichmentFacts): Map<string, Verdict> {
   const found = new Map<string, Verdict>()
@@ -70,6 +90,9 @@ function ofField(field: Field, values: readonly ProposedValue[], facts: Enrichme
   const said = facts.own.find((own) => own.field === field)
   const ownIn = said && said.values !== null ? said.ownIn : Number.NEGATIVE_INFINITY
   const lockedIn = said?.lockedIn ?? null
+  const frozen = said?.shown
+  /** The lock holds it back: it was not shown when the field was locked. */
+  const isHeldBack = ({ id, proposedIn }: ProposedValue) => lockedIn !== null && (frozen ? !frozen.includes(id) : proposedIn > lockedIn)
   const methods = facts.methods.filter((method) => method.field === field)
   const hasOwn = ownIn > Number.NEGATIVE_INFINITY || (fields[field].single && methods.some(({ removed }) => !removed))
   const owned = new Set([...(said?.values ?? []), ...methods.map(({ value }) => value)].map((value) => sameness(field, value)))
@@ -82,7 +105,10 @@ function ofField(field: Field, values: readonly ProposedValue[], facts: Enrichme
     }
   /** Somebody rejected just this, and nobody accepted it later. */
   const isTurnedDown = (value: string) => decisions.get(sameness(field, value))?.isRejected === true
-  const newest = newestOfSources(values, facts.undone)
+  const newest = newestOfSources(
+    values.filter((value) => !isHeldBack(value)),
+    facts.undone,
+  )
 
   const verdict = new Map<string, Verdict>()
   const candidates: ProposedValue[] = []
@@ -101,7 +127,7 @@ function ofField(field: Field, values: readonly ProposedValue[], facts: Enrichme
               ? proposed('rejected-before')
               : !isSupported
                 ? proposed('no-evidence')
-                : lockedIn !== null && proposedIn > lockedIn
+                : isHeldBack(value)
                   ? proposed('locked')
                   : newest.get(value.source.kind) !== proposedIn
                     ? proposed('superseded')

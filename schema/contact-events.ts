@@ -95,7 +95,8 @@ export const contactEvents = events({
   ContactFieldSet: { contactId: Id, field: Field, values: personal(Type.Array(Type.String())), since },
   /** The person's word on the field is taken back: what enrichment found counts again. */
   ContactFieldReleased: { contactId: Id, field: Field },
-  ContactFieldLocked: { contactId: Id, field: Field, since },
+  /** `shown`: the enrichments' values that were shown of it just then, and stay; without it, what was proposed before counts as ever. */
+  ContactFieldLocked: { contactId: Id, field: Field, shown: Type.Optional(Type.Array(Id)), since },
   ContactFieldUnlocked: { contactId: Id, field: Field },
   ContactEnrichmentUndone: { contactId: Id, enrichmentId: Id },
   /** It counts again. */

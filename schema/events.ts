@@ -15,7 +15,6 @@ import { undoEvents } from './undo-events.ts'
 /** Every event there is, by category. A test keeps this list complete. */
 export const eventsByCategory = {
   contact: contactEvents,
-  duplicate: duplicateEvents,
   email: emailEvents,
   import: importEvents,
   undo: undoEvents,
@@ -29,6 +28,7 @@ export const eventsByCategory = {
   spending: spendingEvents,
   audit: auditEvents,
   claim: claimEvents,
+  duplicate: duplicateEvents,
   heartbeat: heartbeatEvents,
 }
 

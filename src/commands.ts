@@ -1,6 +1,6 @@
 import { archiveContact, deleteContact, restoreContact } from './contacts/archive.ts'
 import { assignContact } from './contacts/assign.ts'
-import { addContactMethod, addNote, createContact, removeContactMethod, updateContact, upsertContact } from './contacts/contact.ts'
+import { addContactMethod, createContact, removeContactMethod, updateContact, upsertContact } from './contacts/contact.ts'
 import { dismissDuplicate, reconsiderDuplicate } from './contacts/duplicates.ts'
 import {
   acceptContactValue,
@@ -12,6 +12,7 @@ import {
   undoContactEnrichment,
   unlockContactField,
 } from './contacts/enriched.ts'
+import { addNote } from './contacts/note.ts'
 import { removeEmail } from './emails/email.ts'
 import { enrichOnCreation, orderEnrichmentSources } from './enrichment/policy.ts'
 import { changeCreationPolicy, changeRules, changeVisibility, disconnectMailbox } from './mailboxes/mailbox.ts'

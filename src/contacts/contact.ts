@@ -8,8 +8,7 @@ import { type EnrichedState, enriched, notEnriched } from './enriched-state.ts'
 import { type Known, mergedState } from './merged-state.ts'
 import { faultsOfMethods, MAX_METHODS, methodFaults, newMethods, sameness } from './methods.ts'
 
-const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved, ContactRestored, NoteAdded } =
-  contactEvents
+const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved, ContactRestored } = contactEvents
 
 export type Contact = { status: 'unknown' } | Known
 
@@ -181,7 +180,7 @@ export const upsertContact = command(contact, {
   faults: faultsOfMethods,
   decide: (body, state, context) => {
     if (state.status === 'unknown') return created(body, context)
-    if (state.status === 'withdrawn') return madeAnew(body, state, context)
+    if (state.status === 'withdrawn') return madeAnew(body, known(state), context)
     const contact = active(state)
     return [
       ...changed({ name: trimmed(body.name), company: trimmed(body.company) }, contact, context),
@@ -223,18 +222,5 @@ export const removeContactMethod = command(contact, {
     if (removed.includes(methodId)) return []
     if (!methods.some((method) => method.id === methodId)) throw new Refused('method-not-found', 'The contact has no such method.', 404)
     return [ContactMethodRemoved({ contactId: id, methodId })]
-  },
-})
-
-export const addNote = command(contact, {
-  operationId: 'addNote',
-  method: 'POST',
-  path: '/contacts/{id}/notes',
-  summary: 'Write a note about a contact',
-  body: Type.Object({ text: line(100_000, ['Met at the Royal Society.']) }, strict),
-  success: 201,
-  decide: ({ text }, state, { id, newId }) => {
-    known(state)
-    return [NoteAdded({ contactId: id, noteId: newId(0), text })]
   },
 })

@@ -1,5 +1,5 @@
 import { settleMergeJob } from '../contacts/settle-merge-job.ts'
-import { enrichBulkJob, enrichJob } from '../enrichment/enrichment-job.ts'
+import { enrichBulkJob, enrichCancelledJob, enrichJob } from '../enrichment/enrichment-job.ts'
 import { importJob } from '../import/import-job.ts'
 import { accessJob } from '../keys/keep-job.ts'
 import { disconnectJob } from '../mailboxes/disconnect-job.ts'
@@ -18,6 +18,7 @@ export const jobTypes: readonly JobType<Services>[] = [
   accessJob,
   enrichJob,
   enrichBulkJob,
+  enrichCancelledJob,
   verifyJob,
   auditJob,
   undoJob,

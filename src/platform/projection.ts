@@ -106,7 +106,8 @@ export type QueryEndpoint<P extends TObject = TObject, Q extends TObject = TObje
 export const query = <P extends TObject, Q extends TObject, R extends TSchema>(endpoint: QueryEndpoint<P, Q, R>) =>
   endpoint as unknown as QueryEndpoint
 
-type Tables<T extends Record<string, TableDeclaration>> = {
+/** The tables of a projection as its handlers get them. */
+export type TablesOf<T extends Record<string, TableDeclaration<any, any>>> = {
   [N in keyof T]: T[N] extends TableDeclaration<infer C, infer K> ? Table<C, K> : never
 }
 
@@ -130,7 +131,7 @@ export type Refresh<T extends Record<string, Table> = Record<string, Table>> = {
 
 type EventTypes = Record<string, AnyEventType>
 type Handlers<E extends EventTypes, T extends Record<string, TableDeclaration>> = {
-  [N in keyof E]: (tables: Tables<T>, data: ReturnType<E[N]>['data'], event: RecordedEvent) => RowWrite[]
+  [N in keyof E]: (tables: TablesOf<T>, data: ReturnType<E[N]>['data'], event: RecordedEvent) => RowWrite[]
 }
 
 /** A read model: its tables, one handler an event, the queries it answers. */
@@ -159,18 +160,18 @@ export function projection<const T extends Record<string, TableDeclaration<any, 
   tables: T
   events: E
   on: Handlers<E, T>
-  refresh?: readonly Refresh<Tables<T> & Record<string, Table>>[]
+  refresh?: readonly Refresh<TablesOf<T> & Record<string, Table>>[]
   ofErased?: true
-}): Projection & { readonly tables: Tables<T> } {
+}): Projection & { readonly tables: TablesOf<T> } {
   const { name, version, on } = declared
   const tables = Object.fromEntries(
     Object.entries(declared.tables).map(([noun, declaration]) => [noun, bind(`${snake(noun)}_v${version}`, declaration)]),
-  ) as Tables<T>
+  ) as TablesOf<T>
   const handlers = on as Record<string, (tables: unknown, data: unknown, event: RecordedEvent) => RowWrite[]>
   return {
     name,
     version,
-    tables: tables as Tables<T> & Record<string, Table>,
+    tables: tables as TablesOf<T> & Record<string, Table>,
     handle: (event) => handlers[event.type]?.(tables, event.data, event) ?? [],
     refreshes: (declared.refresh ?? []) as readonly Refresh[],
     eventTypes: new Set(Object.keys(on)),

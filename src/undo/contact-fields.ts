@@ -14,6 +14,9 @@ type Company = { readonly company: string | null; readonly said: boolean }
 /** A method that somebody removed has been turned down, which is more than that it is not there: enrichment does not bring it back. */
 const TURNED_DOWN = 1
 
+/** `shown`: what stays shown of a locked field. */
+type Lock = { readonly shown: readonly string[] | null }
+
 const own = ({ revision }: RecordedEvent, since?: number): Mark => ({ revision: since ?? revision, place: 0 })
 const write = (field: string, value: unknown, mark: Mark): Write => ({ field, value, mark })
 const decision = (valueId: string, value: 'none' | 'accepted' | 'rejected', mark: Mark) => [write(`decisions/${valueId}`, value, mark)]
@@ -49,7 +52,9 @@ const writes: { [T in keyof Events]: (data: Data<T>, event: RecordedEvent, upTo:
   ContactFieldReleased: ({ field }, event) => [
     field === 'company' ? write('company', { company: null, said: false }, own(event)) : write(`own/${field}`, null, own(event)),
   ],
-  ContactFieldLocked: ({ field, since }, event) => [write(`locked/${field}`, true, own(event, since))],
+  ContactFieldLocked: ({ field, since, shown }, event) => [
+    write(`locked/${field}`, { shown: shown ?? null } satisfies Lock, own(event, since)),
+  ],
   ContactFieldUnlocked: ({ field }, event) => [write(`locked/${field}`, false, own(event))],
   ContactEnrichableChanged: ({ enrichable }, event) => [write('enrichable', enrichable, own(event))],
   ContactMergedInto: (_, event, upTo) => mergeWrites(event, upTo),
@@ -133,7 +138,12 @@ export function putBackContact(contactId: string, { field, value: now, run }: Tr
     ],
     locked: () => [
       to
-        ? contactEvents.ContactFieldLocked({ contactId, ...(about as { field: Field }), ...since })
+        ? contactEvents.ContactFieldLocked({
+            contactId,
+            ...(about as { field: Field }),
+            ...((to as Lock).shown && { shown: [...(to as Lock).shown!] }),
+            ...since,
+          })
         : contactEvents.ContactFieldUnlocked({ contactId, ...(about as { field: Field }) }),
     ],
     enrichments: () => [

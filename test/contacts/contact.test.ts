@@ -8,7 +8,6 @@ import { archiveContact, deleteContact, restoreContact } from '../../src/contact
 import { assignContact } from '../../src/contacts/assign.ts'
 import {
   addContactMethod,
-  addNote,
   addressesOf,
   contact,
   createContact,
@@ -17,6 +16,7 @@ import {
   upsertContact,
 } from '../../src/contacts/contact.ts'
 import { notEnriched } from '../../src/contacts/enriched-state.ts'
+import { addNote } from '../../src/contacts/note.ts'
 import type { Command } from '../../src/platform/decider.ts'
 import { Refused } from '../../src/platform/refusal.ts'
 import { fold } from '../../src/platform/runner.ts'

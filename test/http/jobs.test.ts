@@ -161,7 +161,7 @@ t.test('/metrics counts jobs, with a key only', async (t) => {
 
 t.test('a read table that is not there yet is 503 with Retry-After', async (t) => {
   const { ask, services } = await api(t)
-  await services.pool.rows(sql.unsafe`drop table if exists read.contacts_v2 cascade`)
+  await services.pool.rows(sql.unsafe`drop table if exists read.contacts_v3 cascade`)
   const answer = await ask('GET', '/v1/contacts')
   t.match(answer, { status: 503, body: { code: 'unavailable' } })
   t.equal(answer.headers.get('retry-after'), '2')

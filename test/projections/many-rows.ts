@@ -1,6 +1,7 @@
 import { audit } from '../../projections/audit.ts'
 import { contactWords } from '../../projections/contact-words.ts'
 import { contacts } from '../../projections/contacts.ts'
+import { duplicates } from '../../projections/duplicates.ts'
 import { emails } from '../../projections/emails.ts'
 import { enrichment } from '../../projections/enrichment.ts'
 import { imports } from '../../projections/imports.ts'
@@ -11,7 +12,7 @@ import { raw } from '../../src/platform/table-store.ts'
 export type Many = { readonly contacts: number; readonly mails: number }
 
 const { tables } = emails
-const { contacts: people, contactMethods } = contacts.tables
+const { contacts: people, contactMethods, contactMerges } = contacts.tables
 const words = contactWords.tables.contactWords.sql
 
 /**
@@ -116,6 +117,22 @@ function statements({ contacts, mails }: Many): Query[] {
       select ${id}, 0, n, n, ${at}, ${at}, 'key:' || n % 100, 'NoteAdded', 'contact-' || md5('id' || n % 5000)::uuid, md5('command' || n / 3)::uuid,
         md5('command' || n / 100)::uuid, md5('mail' || n / 2)::uuid
       from ${n}`,
+    // A few are part of others, and a twentieth may be the same as the one after it.
+    sql.unsafe`
+      insert into ${contactMerges.sql} (contact_id, from_id, merged_in, place)
+      select md5('id' || n + 1)::uuid, md5('id' || n)::uuid, 1, 0 from generate_series(3, ${contacts - 1}::int, 200) n`,
+    sql.unsafe`update ${people.sql} c set merged_into = m.contact_id from ${contactMerges.sql} m where m.from_id = c.contact_id`,
+    sql.unsafe`
+      insert into ${duplicates.tables.duplicateKeys.sql} (contact_id, source, kind, key)
+      select contact_id, 'name', 'name', lower(name) from ${people.sql}
+      union all select contact_id, 'company', 'company', lower(company) from ${people.sql}`,
+    sql.unsafe`
+      insert into ${duplicates.tables.duplicatePairs.sql} (contact_id, other_id, score, reasons)
+      select least(a, b), greatest(a, b), n * 7919::bigint % 700 + 300, '["same-phone"]'
+      from generate_series(1, ${contacts}::int, 20) n, lateral (values (md5('id' || n)::uuid, md5('id' || n + 1)::uuid)) p (a, b)`,
+    sql.unsafe`
+      insert into ${duplicates.tables.dismissedDuplicates.sql} (contact_id, other_id)
+      select contact_id, other_id from ${duplicates.tables.duplicatePairs.sql} where score % 50 = 0`,
   ]
 }
 const importId = sql.fragment`md5('import' || n)::uuid`

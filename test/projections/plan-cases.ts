@@ -21,7 +21,7 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
   }>(sql.unsafe`
     select contact_id as id, name, value as address, md5('mail777')::uuid as mail, md5('import1')::uuid as "importId", repeat(md5('2'), 2) as sha256,
       md5('command77')::uuid as "commandId", md5('mail777')::uuid as event
-    from read.contacts_v2 join read.contact_methods_v2 using (contact_id) where contact_id = md5('id77')::uuid`)
+    from read.contacts_v3 join read.contact_methods_v3 using (contact_id) where contact_id = md5('id77')::uuid`)
   const { id, name, address, mail, importId, sha256, commandId, event } = someone!
   const [first, last] = name.toLowerCase().split(' ') as [string, string]
   const typo = `${last.slice(0, 4)}x${last.slice(5)}`
@@ -34,6 +34,7 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
       createdBefore: ['2026-01-03T01:00:00Z'],
       updatedAfter: ['2026-02-14T00:00:00Z'],
     },
+    listDuplicates: { minScore: [0.5] },
     getContact: { id: [id] },
     getContactTimeline: { id: [id] },
     listContactEmails: { id: [id] },

@@ -37,7 +37,7 @@ t.test('much can be asked quickly', { timeout: 120_000 }, async (t) => {
 
   await t.test('a search finds who is meant among many, also where one of its words is everywhere', async (t) => {
     const [someone] = await pool.rows<{ name: string; value: string }>(
-      sql.unsafe`select name, value from read.contacts_v2 join read.contact_methods_v2 using (contact_id) where contact_id = md5('id777')::uuid`,
+      sql.unsafe`select name, value from read.contacts_v3 join read.contact_methods_v3 using (contact_id) where contact_id = md5('id777')::uuid`,
     )
     const { name, value } = someone!
     const [first, last] = name.toLowerCase().split(' ') as [string, string]
@@ -54,6 +54,8 @@ t.test('much can be asked quickly', { timeout: 120_000 }, async (t) => {
     }
   })
 
+  // Two in a hundred are archived, and one in two hundred is part of another.
+  const shown = MANY * 0.98 - MANY / 200
   await t.test('what thousands match is given page by page, each once', async (t) => {
     for (const query of [{ q: 'example' }, { q: 'example company', sort: 'name' }]) {
       const ids = new Set<string>()
@@ -64,7 +66,7 @@ t.test('much can be asked quickly', { timeout: 120_000 }, async (t) => {
         count += page.data.length
         cursor = page.nextCursor
       }
-      t.strictSame([count, ids.size], [MANY * 0.98, MANY * 0.98], JSON.stringify(query))
+      t.strictSame([count, ids.size], [shown, shown], JSON.stringify(query))
     }
   })
 })

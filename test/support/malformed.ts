@@ -41,7 +41,7 @@ const jsonTexts = [
   `"${'💥'.repeat(3_000)}"`,
   '"ada@example.com"',
   '"6f1c1a52-7d0e-4a8b-9c38-0d7a5c2b9e11"',
-  '"\'; drop table read.contacts_v2; --"',
+  '"\'; drop table read.contacts_v3; --"',
   '"%00%ff${7*7}{{7*7}}"',
   '"2026-13-45T99:99:99Z"',
   '"-infinity"',

@@ -3,10 +3,10 @@ import fc from 'fast-check'
 import t from 'tap'
 import { contactFromMemory, contacts } from '../../projections/contacts.ts'
 import { enrichment } from '../../projections/enrichment.ts'
-import { factsFromMemory } from '../../projections/enrichment-memory.ts'
+import { factsFromMemory } from '../../projections/enrichment-facts.ts'
 import { type ContactEvent, contactEvents, type Method } from '../../schema/contact-events.ts'
 import type { NewEvent } from '../../schema/define.ts'
-import { type EnrichedValue, fieldNames } from '../../schema/enrichment.ts'
+import { type EnrichedValue, fieldNames, sourceKinds } from '../../schema/enrichment.ts'
 import { commands } from '../../src/commands.ts'
 import { contact } from '../../src/contacts/contact.ts'
 import { recordEnriched } from '../../src/contacts/enriched.ts'
@@ -236,7 +236,7 @@ t.test('what was changed since stays, and is named', async (t) => {
 /** All that is shown of a contact and decides what is: without when it was changed last. */
 function viewOf(events: readonly RecordedEvent[]) {
   const shown = contactFromMemory(foldInMemory(contacts, events), contactId)
-  const facts = factsFromMemory(foldInMemory(enrichment, events))
+  const facts = factsFromMemory(foldInMemory(enrichment, events), sourceKinds)
   const notes = trackFields(events, () => false, contactWrites(events), contactInitial)
     .values()
     .flatMap(({ field, value }) => (field.startsWith('notes/') && value !== null ? [`${field} ${value}`] : []))
@@ -252,8 +252,8 @@ function viewOf(events: readonly RecordedEvent[]) {
     notes: [...notes].toSorted(),
     values: sorted(values),
     own: sorted(
-      facts.own.flatMap(({ field, values, ownIn, lockedIn }) =>
-        values === null && lockedIn === null ? [] : [{ field, values, ownIn: values === null ? null : ownIn, lockedIn }],
+      facts.own.flatMap(({ field, values, ownIn, lockedIn, shown = null }) =>
+        values === null && lockedIn === null ? [] : [{ field, values, ownIn: values === null ? null : ownIn, lockedIn, shown }],
       ),
     ),
     methodFacts: sorted(facts.methods),

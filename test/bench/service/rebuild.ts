@@ -38,7 +38,7 @@ export async function measureRebuild(stack: Stack, { events, rebuilds, cache, ti
     memory.push(await peakMegabytes(projector))
     const { rows } = await query(
       DATABASE_URL,
-      'select (select count(*) from read.contacts_v2) + (select count(*) from read.emails_v1) as count',
+      'select (select count(*) from read.contacts_v3) + (select count(*) from read.emails_v2) as count',
     )
     if (Number(rows[0].count) !== events) throw new Error(`${rows[0].count} rows of ${events} events`)
     await system.close()

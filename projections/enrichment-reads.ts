@@ -81,7 +81,7 @@ export async function candidates(
   const { company, createdAfter, createdBefore, contactIds, notEnrichedForDays = 30 } = filter
   const since = new Date(Date.parse(now) - notEnrichedForDays * 86_400_000).toISOString()
   const conditions = [
-    sql.fragment`not c.archived`,
+    sql.fragment`not c.archived and c.merged_into is null`,
     sql.fragment`not exists (select from ${tables.enrichmentContacts.sql} n where n.contact_id = c.contact_id and not n.enrichable)`,
     sql.fragment`not exists (
       select from ${tables.enrichments.sql} e where e.contact_id = c.contact_id and e.state <> 'failed' and e.requested_at > ${since}::timestamptz
@@ -112,7 +112,7 @@ export function createdSince(db: Database, since: string, after: Candidate | nul
     : sql.fragment``
   return selectCandidates(
     db,
-    sql.fragment`not c.archived and c.created_at >= ${since}::timestamptz ${next}
+    sql.fragment`not c.archived and c.merged_into is null and c.created_at >= ${since}::timestamptz ${next}
       and not exists (select from ${tables.enrichments.sql} e where e.contact_id = c.contact_id)
       order by c.created_at, c.contact_id limit ${limit}`,
   )

@@ -152,7 +152,10 @@ function unmerged(known: Known, data: Data<'ContactUnmerged'>): Partial<Known> {
           ...merge,
           brought: merge.brought.filter(({ contactId }) => !gone.includes(contactId)),
           took: Object.fromEntries(
-            Object.entries(merge.took).map(([what, { was, became }]) => [what, { was, became: now[what as keyof Taking] ?? became }]),
+            Object.entries(merge.took).map(([what, { was, became }]) => [
+              what,
+              { was, became: what in now ? now[what as keyof Taking] : became },
+            ]),
           ) as Taking,
         }
       : merge,

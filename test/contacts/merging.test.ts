@@ -224,7 +224,7 @@ t.test(
         const rows = foldInMemory(contacts, w.contactLog()).rows('contactMerges')
         deepStrictEqual(rows, [])
       }),
-      { numRuns: 150 },
+      { numRuns: Number(process.env['RUNS'] ?? 150) },
     )
     t.pass('it holds')
   },

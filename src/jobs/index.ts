@@ -1,4 +1,5 @@
 import { enrichBulkJob, enrichJob } from '../enrichment/enrichment-job.ts'
+import { rewriteJob } from '../erasure/rewrite-job.ts'
 import { importJob } from '../import/import-job.ts'
 import { accessJob } from '../keys/keep-job.ts'
 import { disconnectJob } from '../mailboxes/disconnect-job.ts'
@@ -18,4 +19,5 @@ export const jobTypes: readonly JobType<Services>[] = [
   enrichBulkJob,
   verifyJob,
   auditJob,
+  rewriteJob,
 ]

@@ -5,10 +5,10 @@ import { type RewriteOptions, type Rewritten, rewriteDatabase } from './rewrite.
 export const askForRewrite = async (db: Database): Promise<void> =>
   void (await db.rows(sql.unsafe`update smartcrm.rewrite_due set asked_at = clock_timestamp()`))
 
-/** Whether something waits for a rewrite. */
-export async function isRewriteDue(db: Database): Promise<boolean> {
-  const [row] = await db.rows<{ due: boolean }>(sql.unsafe`select asked_at is not null as due from smartcrm.rewrite_due`)
-  return row!.due
+/** Whether something waits for a rewrite. @param since has waited since then at least */
+export async function isRewriteDue(db: Database, since?: Date): Promise<boolean> {
+  const [row] = await db.rows<{ asked_at: string | null }>(sql.unsafe`select asked_at from smartcrm.rewrite_due`)
+  return row!.asked_at !== null && (since === undefined || Date.parse(row!.asked_at) <= since.getTime())
 }
 
 /** Rewrites all and remembers that nothing of what was asked for before waits any more. @throws as `rewriteDatabase` */

@@ -199,6 +199,11 @@ export const settings = {
     description: 'File with the private key of TLS_CERT_FILE (PEM)',
     parse: (text) => resolve(text),
   }),
+  erasureConfirmation: setting({
+    name: 'ERASURE_CONFIRMATION',
+    description: 'true: a person is erased only when a second API key has confirmed it',
+    parse: (text) => matching(/^(true|false)$/, 'true or false')(text) === 'true',
+  }),
   ...enrichmentSettings,
   ...mailboxSettings,
   demo: setting({

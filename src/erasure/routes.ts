@@ -57,21 +57,16 @@ export function erasureRoutes(app: FastifyInstance, services: Services): void {
       const { viewer = everybody } = http.caller
       const state = fold(contact, await runner.load(`contact-${id}`))
       if (!isSeen(state, viewer)) throw new Refused('contact-not-found', 'There is no such contact.', 404)
-      let position = null
       if (state.status !== 'erased') {
         known(state)
-        ;({ position } = await runner.execute(
-          requestErasure,
-          { reason, now, confirm },
-          { id },
-          { ...requestOf(http, secret), ifMatch: undefined },
-        ))
+        const request = { ...requestOf(http, secret), ifMatch: undefined }
+        await runner.execute(requestErasure, { reason, now, confirm }, { id }, request)
       }
       const events = await runner.load(`erasure-${id}`)
       const { status } = fold(erasure, events)
       if (status === 'unknown') throw new Refused('erased', 'This contact was erased.', 410)
       const jobId = jobOf(events)
-      sendPosition(reply, position)
+      sendPosition(reply, events.at(-1)!.position)
       reply.header('location', jobId === null ? `/v1/erasures/${id}` : `/v1/jobs/${jobId}`)
       return reply.code(202).send({ id, contactId: id, state: status, jobId })
     },

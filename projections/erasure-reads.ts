@@ -41,6 +41,14 @@ export async function mailsWith(db: Database, addresses: readonly string[], afte
   }))
 }
 
+/** Everybody's addresses in mails, in order. @param after only those behind this one */
+export async function addressesInMails(db: Database, after: string, limit: number): Promise<string[]> {
+  const rows = await db.rows<{ address: string }>(
+    sql.unsafe`select distinct address from ${emailParties.sql} where address > ${after} order by address limit ${limit}`,
+  )
+  return rows.map(({ address }) => address)
+}
+
 /** Mails that are in no list any more, since somebody or a rule took them away, and that the log still has. */
 export const removedMails = (db: Database, after: string | null, limit: number): Promise<readonly { emailId: string }[]> =>
   db.rows(sql.unsafe`

@@ -194,6 +194,8 @@ export const access: Readonly<Record<string, Permission>> = {
   orderEnrichmentSources: 'enrichment:manage',
   enrichOnCreation: 'enrichment:manage',
 
+  getErasureKey: 'contacts:read',
+
   listJobs: 'jobs:read',
   getJob: 'jobs:read',
   retryJob: 'jobs:write',

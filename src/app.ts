@@ -19,6 +19,7 @@ import { emailFileRoutes, onlySeen } from './emails/routes.ts'
 import { policy } from './enrichment/policy.ts'
 import { enrichmentRoutes } from './enrichment/routes.ts'
 import { enrichmentMetrics } from './enrichment/status.ts'
+import { erasureKeyRoute } from './erasure/key-route.ts'
 import { erasureRoutes } from './erasure/routes.ts'
 import { importRoutes } from './import/routes.ts'
 import { jobRoutes } from './jobs/routes.ts'
@@ -148,6 +149,7 @@ export async function createApp(options: Options): Promise<App> {
   projectionRoutes(server, services, progress)
   snapshotRoutes(server, services)
   verificationRoutes(server, services)
+  erasureKeyRoute(server, services)
   await importRoutes(server, services)
   emailFileRoutes(server, services)
   syncRoutes(server, services)

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { allEvents } from '../schema/events.ts'
 import { createReadRecorder, type ReadRecorder } from './audit/reads.ts'
 import { openBlobs } from './blobs.ts'
@@ -15,6 +16,7 @@ import type { Blobs } from './platform/blobs.ts'
 import { type Codec, createCodec } from './platform/codec.ts'
 import { type Concealed, openConcealed } from './platform/concealed.ts'
 import { openPool, type Pool } from './platform/database.ts'
+import { type ErasureList, openErasureList } from './platform/erasure/list.ts'
 import { type EventStore, openEventStore } from './platform/event-store.ts'
 import { type Jobs, openJobs } from './platform/jobs-queue.ts'
 import { watchKeys } from './platform/key-watch.ts'
@@ -41,6 +43,8 @@ export type Services = {
   readonly enrichers: Enrichers
   /** Null where the settings name no client at Google. */
   readonly google: Google | null
+  /** What was erased, kept outside of all backups. */
+  readonly erasureList: ErasureList
   /** An erasure waits until a second key confirms it. */
   readonly erasureConfirmation: boolean
   /** How mailboxes are looked at. */
@@ -91,6 +95,7 @@ export async function openServices(config: Connected, log: Logger, statementMs?:
       ingest,
       enrichers: createEnrichers(config),
       google,
+      erasureList: openErasureList(config.erasureList ?? join(config.dataFolder, 'erasures.jsonl')),
       erasureConfirmation: config.erasureConfirmation ?? false,
       syncing: syncingOf(config),
       async close() {

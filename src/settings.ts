@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { enrichmentSettings } from './enrichment/settings.ts'
+import { erasureSettings } from './erasure/settings.ts'
 import { mailboxSettings } from './mailboxes/settings.ts'
 import type { AwsKmsAddress } from './platform/kms-aws.ts'
 import { httpUrl, matching, setting, wholeNumber } from './setting.ts'
@@ -199,13 +200,9 @@ export const settings = {
     description: 'File with the private key of TLS_CERT_FILE (PEM)',
     parse: (text) => resolve(text),
   }),
-  erasureConfirmation: setting({
-    name: 'ERASURE_CONFIRMATION',
-    description: 'true: a person is erased only when a second API key has confirmed it',
-    parse: (text) => matching(/^(true|false)$/, 'true or false')(text) === 'true',
-  }),
   ...enrichmentSettings,
   ...mailboxSettings,
+  ...erasureSettings,
   demo: setting({
     name: 'SMARTCRM_DEMO',
     description: '1: a demo with a made-up mailbox, in the folder ./data/demo unless SMARTCRM_DATA is set; as `smartcrm start --demo`',

@@ -14,6 +14,7 @@ import { emptyRetired } from '../platform/projections/states.ts'
 import { Refused } from '../platform/refusal.ts'
 import { fold } from '../platform/runner.ts'
 import type { Services } from '../services.ts'
+import { enlist } from './enlist.ts'
 import { type Asked, completeErasure, erasure, prepareErasure } from './erasure.ts'
 import { findAndRecord, maskMail } from './find.ts'
 import { proveErasure } from './proof.ts'
@@ -56,6 +57,8 @@ export async function carryOutErasure(erasureId: string, job: Run) {
   const late = (await addressesOf(services, contactIds)).filter((address) => !addresses.includes(address))
   suppressed += await suppressAll(late, contactIds, job)
   const everyOne = [...addresses, ...late]
+  const digests = everyOne.map(services.concealed.digestOf)
+  await enlist(services.erasureList, { erasureId, keyIds, suppressed: digests })
 
   job.progress(2, STEPS, 'waits for what is under way')
   await untilNobodyWorks(contactIds, job)
@@ -85,15 +88,11 @@ export async function carryOutErasure(erasureId: string, job: Run) {
   await dropUnsound(services.pool)
 
   job.progress(6, STEPS, 'searches for what may be left')
-  const proof = await proveErasure({ erasureId, state, contactIds, keyIds, addresses: everyOne, values: [...everyOne, ...values] }, job)
+  const proof = await proveErasure({ now: state.now, values: [...everyOne, ...values] }, job)
   const events = await services.runner.load(`erasure-${erasureId}`)
-  const receipt = receiptOf(
-    events,
-    state,
-    { keys: keyIds.length, contacts: contactIds.length, suppressed, uploads, proof },
-    new Date().toISOString(),
-  )
-  await job.execute('complete', completeErasure, { receipt, ...(await proof.sign(receipt)) }, { id: erasureId })
+  const done = { keys: keyIds.length, contacts: contactIds.length, suppressed, uploads, proof }
+  const receipt = receiptOf(events, state, done, new Date().toISOString())
+  await job.execute('complete', completeErasure, { receipt, ...proof.sign(receipt) }, { id: erasureId })
   await dropOwnKey(services, erasureId)
   job.progress(STEPS, STEPS)
   return resultOf({ ...state, prepared: { contactIds, keyIds, addresses, values } })
@@ -151,9 +150,11 @@ async function untilNobodyWorks(contactIds: readonly string[], { services, attem
 
 type Planned = Pick<Asked, 'contactId' | 'erased' | 'masked' | 'enrichments'>
 
-/** Does what was recorded; again changes nothing. */
+/** Does what was recorded; again changes nothing. That mails' keys go is in the list outside of backups before they do. */
 async function takeAway({ contactId, erased, masked, enrichments }: Planned, job: Run): Promise<void> {
   const { services, signal } = job
+  const streams = [...erased.map((id) => `email-${id}`), ...enrichments.map((id) => `enrichment-${id}`)]
+  if (streams.length > 0) await enlist(services.erasureList, { erasureId: contactId, keyIds: await keysOf(erased, services), streams })
   for (const emailId of erased) {
     signal.throwIfAborted()
     await eraseEmail(services, emailId, (index, ...rest) => job.execute(index, ...rest))
@@ -163,6 +164,16 @@ async function takeAway({ contactId, erased, masked, enrichments }: Planned, job
     await maskMail(emailId, job)
   }
   for (const id of enrichments) await settle(job, `enrichment ${id}`, forgetEnrichment, { contactId }, id)
+}
+
+async function keysOf(emailIds: readonly string[], { store }: Services): Promise<string[]> {
+  const keys: string[] = []
+  for (const id of emailIds) {
+    const first = await store.readFirst(`email-${id}`)
+    const { key } = (first?.metadata ?? {}) as { key?: string | null }
+    if (key) keys.push(key)
+  }
+  return keys
 }
 
 /** What the person was known by is not needed any more. */

@@ -1,4 +1,4 @@
-import { enrichmentsOf, type MailWith, mailsWith, ownAddresses, removedMails } from '../../projections/erasure-reads.ts'
+import { addressesInMails, enrichmentsOf, type MailWith, mailsWith, ownAddresses, removedMails } from '../../projections/erasure-reads.ts'
 import { contentOf, maskEmail } from '../emails/email.ts'
 import { addressesIn, everybodyIn } from '../emails/mask.ts'
 import type { Database } from '../platform/database.ts'
@@ -25,9 +25,10 @@ export async function findAndRecord(
 ): Promise<Found | null> {
   const { services } = job
   const own = await ownAddresses(db)
-  const his = new Set(addresses)
+  // Whoever is erased again after a restore is known by HMACs alone.
+  const his = new Set(addresses.length > 0 ? addresses : await hiddenAddresses(db, services))
   const isNobodyElses = (list: readonly string[]) => list.every((address) => his.has(address) || own.has(address))
-  const mails = addresses.length === 0 ? [] : await mailsWith(db, addresses, null, PAGE)
+  const mails = his.size === 0 ? [] : await mailsWith(db, [...his], null, PAGE)
   const isAll = mails.length < PAGE
   const sole = mails.filter((mail) => isNobodyElses(mail.addresses))
   const removed = isAll ? await removedOnes(db, isNobodyElses, services) : []
@@ -42,6 +43,19 @@ export async function findAndRecord(
   // Named by what is in it, so that the same again is recorded once.
   await job.execute(`found ${all.sort().join(' ')}`, recordFound, { ...found, blobs }, { id: erasureId })
   return { contactId: erasureId, ...found }
+}
+
+const ADDRESSES = 10_000
+
+/** The addresses in the tables that are to be shown no more, whoever's they were. */
+async function hiddenAddresses(db: Database, { concealed }: Services): Promise<string[]> {
+  const found: string[] = []
+  for (let after = ''; ; ) {
+    const page = await addressesInMails(db, after, ADDRESSES)
+    found.push(...page.filter((address) => concealed.has(address)))
+    if (page.length < ADDRESSES) return found
+    after = page.at(-1)!
+  }
 }
 
 type Removed = Pick<MailWith, 'emailId' | 'keyId'>

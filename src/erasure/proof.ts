@@ -1,26 +1,25 @@
 import type { Receipt } from '../../schema/erasure.ts'
+import { createSigner, type Signature } from '../platform/erasure/receipt.ts'
+import { askForRewrite, rewriteNow } from '../platform/erasure/rewrite-due.ts'
 import type { JobRun } from '../platform/jobs.ts'
 import type { Services } from '../services.ts'
-import type { Asked } from './erasure.ts'
-
-export type Erased = {
-  readonly erasureId: string
-  readonly state: Asked
-  readonly contactIds: readonly string[]
-  readonly keyIds: readonly string[]
-  readonly addresses: readonly string[]
-  /** What nothing may be found of. */
-  readonly values: readonly string[]
-}
 
 export type Proof = {
   readonly scan: Receipt['scan']
   readonly physical: boolean
-  /** Sentences for the receipt. */
+  /** Sentences for the receipt: what could not be made sure of. */
   readonly notes: readonly string[]
-  sign(receipt: Receipt): Promise<{ signature?: string; signedBy?: string }>
+  sign(receipt: Receipt): Signature
 }
 
-export async function proveErasure(_erased: Erased, _job: JobRun<Services>): Promise<Proof> {
-  return { scan: null, physical: false, notes: [], sign: async () => ({}) }
+/**
+ * Has what was deleted made physically gone, at once or in the night, and searches for what may be left.
+ * @param values what nothing may be found of
+ */
+export async function proveErasure({ now }: { now: boolean; values: readonly string[] }, job: JobRun<Services>): Promise<Proof> {
+  const { services, signal, log } = job
+  await askForRewrite(services.pool)
+  const rewritten = now ? await rewriteNow(services.pool, { log, signal }) : null
+  const { sign } = createSigner(services.vault.secret('receipts'))
+  return { scan: null, physical: rewritten !== null && rewritten.left.length === 0, notes: rewritten?.left ?? [], sign }
 }

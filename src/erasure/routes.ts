@@ -27,7 +27,7 @@ function jobOf(events: readonly RecordedEvent[]): string | null {
 
 /** Asking for the erasure of a person, and letting an address be used again. */
 export function erasureRoutes(app: FastifyInstance, services: Services): void {
-  const { runner, vault, concealed, erasureConfirmation: confirm } = services
+  const { runner, vault, concealed, erasureList, erasureConfirmation: confirm } = services
   const secret = vault.secret('requests')
   const { headers } = commandSchema({})
 
@@ -97,6 +97,7 @@ export function erasureRoutes(app: FastifyInstance, services: Services): void {
         { ...requestOf(http, secret), fresh: false, ifMatch: undefined },
       )
       await keepConcealed(services, digest)
+      if (outcome.made > 0 && !outcome.repeated) await erasureList.append({ lifted: [digest], at: new Date().toISOString() })
       sendPosition(reply, outcome.position)
       return reply.code(200).send({ lifted: outcome.made > 0 })
     },

@@ -1,6 +1,7 @@
 import { concealJob } from '../contacts/conceal-job.ts'
 import { enrichBulkJob, enrichJob } from '../enrichment/enrichment-job.ts'
 import { eraseJob } from '../erasure/erase-job.ts'
+import { rewriteJob } from '../erasure/rewrite-job.ts'
 import { importJob } from '../import/import-job.ts'
 import { accessJob } from '../keys/keep-job.ts'
 import { disconnectJob } from '../mailboxes/disconnect-job.ts'
@@ -22,4 +23,5 @@ export const jobTypes: readonly JobType<Services>[] = [
   auditJob,
   eraseJob,
   concealJob,
+  rewriteJob,
 ]

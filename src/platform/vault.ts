@@ -25,7 +25,7 @@ export type Vault = Pick<KeyLookup, 'keys' | 'forget'> & {
   readonly tokens: ProviderTokens
 }
 
-const secretNames = ['claims', 'requests', 'emails', 'mailboxes'] as const
+const secretNames = ['claims', 'requests', 'emails', 'mailboxes', 'receipts'] as const
 export type SecretName = (typeof secretNames)[number]
 
 const BLOCK = 200

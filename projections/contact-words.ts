@@ -4,7 +4,7 @@ import { sql } from '../src/platform/database.ts'
 import { projection, table } from '../src/platform/projection.ts'
 import { spellingsOf, type Term, wordsOf, wordsOfMethod } from './words.ts'
 
-const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved } = contactEvents
+const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved, ContactErased } = contactEvents
 
 /**
  * The words by which contacts are found: a row a word, so that a typo is measured against the word alone, however long the name around it, and
@@ -21,7 +21,7 @@ export const contactWords = projection({
       'using btree (word, contact_id) where whole',
     ),
   },
-  events: { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved },
+  events: { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved, ContactErased },
   on: {
     ContactCreated: ({ contactWords }, { contactId, name, company, methods }) =>
       [
@@ -40,6 +40,7 @@ export const contactWords = projection({
     ContactMethodAdded: ({ contactWords }, { contactId, method }) =>
       wordsOfMethod(method).map((word) => contactWords.put({ contactId, field: method.id, ...word })),
     ContactMethodRemoved: ({ contactWords }, { contactId, methodId }) => [contactWords.remove({ contactId, field: methodId })],
+    ContactErased: ({ contactWords }, { contactId }) => [contactWords.remove({ contactId })],
   },
 })
 

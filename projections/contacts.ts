@@ -85,6 +85,7 @@ export const contacts = projection({
     ContactFieldUnlocked: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactEnrichmentUndone: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactEnrichableChanged: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    ContactErased: ({ contacts, contactMethods }, { contactId }) => [contacts.remove({ contactId }), contactMethods.remove({ contactId })],
   },
 })
 

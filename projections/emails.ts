@@ -6,8 +6,10 @@ import { computing, projection, type RowWrite, table } from '../src/platform/pro
 import { refreshMailStatistics } from './mail-statistics.ts'
 import { refreshThreads, threadTokens, topicOf } from './threads.ts'
 
-const { ContactCreated, ContactMethodAdded, ContactMethodRemoved, ContactArchived, ContactRestored } = contactEvents
+const { ContactCreated, ContactMethodAdded, ContactMethodRemoved, ContactArchived, ContactRestored, ContactErased } = contactEvents
 type Email = ReturnType<typeof emailEvents.EmailReceived>['data']
+/** All of a mail but its texts and where they are. */
+type Headers = Omit<Email, 'text' | 'textOwn' | 'html' | 'raw'>
 
 /**
  * What is searched of a mail. Postgres refuses a tsvector above 1 MiB, and one character may become some twenty bytes of it (a sign that stands for
@@ -98,11 +100,17 @@ export const emails = projection({
       `archived, coalesce(last_email_at, timestamptz '0001-01-01 00:00:00+00'), contact_id`,
     ),
   },
-  events: { ...emailEvents, ContactCreated, ContactMethodAdded, ContactMethodRemoved, ContactArchived, ContactRestored },
+  events: { ...emailEvents, ContactCreated, ContactMethodAdded, ContactMethodRemoved, ContactArchived, ContactRestored, ContactErased },
   on: {
     EmailReceived: (_tables, email, event) => writesOf(email, false, event),
     EmailSent: (_tables, email, event) => writesOf(email, true, event),
     EmailRemoved: (_tables, { emailId }) => removalOf(emailId),
+    EmailPartiesMasked: ({ emails, emailTexts, emailParties }, { at, sent, ...email }) => [
+      emails.patch({ emailId: email.emailId, people: peopleOf(email), details: detailsOf(email) }),
+      emailTexts.patch({ emailId: email.emailId, about: aboutOf(email) }),
+      emailParties.remove({ emailId: email.emailId }),
+      ...partiesOf(email, sent).map((party) => emailParties.put(partyRow(email, sent, at, party))),
+    ],
     ContactCreated: ({ addressOwners, contactStates }, { contactId, methods }) => [
       contactStates.put({ contactId, archived: false }),
       ...methods.filter(isEmail).map((method) => addressOwners.put({ contactId, methodId: method.id, address: addressOf(method) })),
@@ -112,6 +120,10 @@ export const emails = projection({
     ContactMethodRemoved: ({ addressOwners }, { contactId, methodId }) => [addressOwners.remove({ contactId, methodId })],
     ContactArchived: ({ contactStates }, { contactId }) => [contactStates.put({ contactId, archived: true })],
     ContactRestored: ({ contactStates }, { contactId }) => [contactStates.put({ contactId, archived: false })],
+    ContactErased: ({ addressOwners, contactStates }, { contactId }) => [
+      addressOwners.remove({ contactId }),
+      contactStates.remove({ contactId }),
+    ],
   },
   refresh: [refreshThreads, refreshMailStatistics],
 })
@@ -127,10 +139,8 @@ function removalOf(emailId: string): RowWrite[] {
 
 /** A mail's stream tells of it once, and again only after it was removed or when more was learned of it: then what is there makes way. */
 function writesOf(email: Email, sent: boolean, event: RecordedEvent): RowWrite[] {
-  const { emailId, subject, text, textOwn, date, attachments, from, sender, replyTo, to, cc, bcc, raw, html } = email
+  const { emailId, subject, text, textOwn, date, attachments, raw, html } = email
   const at = date ?? event.meta.at
-  const { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId } = email
-  const people = { from, ...(sender && { sender }), replyTo, to, cc, bcc }
   return [
     ...(event.revision > 0 ? removalOf(emailId) : []),
     tables.emails.put({
@@ -141,23 +151,38 @@ function writesOf(email: Email, sent: boolean, event: RecordedEvent): RowWrite[]
       date,
       subject,
       preview: textOwn.slice(0, 2_000).replaceAll(/\s+/g, ' ').trim().slice(0, 200),
-      people,
+      people: peopleOf(email),
       hasAttachments: attachments.some(({ disposition }) => disposition === 'attachment'),
       raw,
       html,
-      details: { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId },
+      details: detailsOf(email),
       eventId: event.id,
       actor: event.meta.actor,
     }),
     tables.emailTexts.put({ emailId, at, about: aboutOf(email), text, textOwn }),
     ...attachments.map(({ id, ...attachment }, place) => tables.emailAttachments.put({ emailId, attachmentId: id, place, ...attachment })),
-    ...partiesOf(email, sent).map((party) => tables.emailParties.put({ emailId, sent, at, dated: date !== null, ...party })),
+    ...partiesOf(email, sent).map((party) => tables.emailParties.put(partyRow(email, sent, at, party))),
     ...threadTokens(email).map((token) => tables.threadTokens.put({ emailId, token })),
   ]
 }
 
+const peopleOf = ({ from, sender, replyTo, to, cc, bcc }: Headers) => ({ from, ...(sender && { sender }), replyTo, to, cc, bcc })
+
+const detailsOf = (email: Headers) => {
+  const { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId } = email
+  return { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId }
+}
+
+const partyRow = ({ emailId, date }: Headers, sent: boolean, at: string, party: ReturnType<typeof partiesOf>[number]) => ({
+  emailId,
+  sent,
+  at,
+  dated: date !== null,
+  ...party,
+})
+
 /** What is searched beside the text. An address is one word for Postgres: what is before the @ and behind it, and the parts of these, are given too. */
-function aboutOf({ subject, from, sender, replyTo, to, cc, bcc, attachments }: Email): string {
+function aboutOf({ subject, from, sender, replyTo, to, cc, bcc, attachments }: Headers): string {
   const people = [from, sender ?? [], replyTo, to, cc, bcc].flat().flatMap(({ name, address, raw }) => [name ?? '', address ?? raw ?? ''])
   const addresses = people
     .filter((text) => text.includes('@'))
@@ -171,7 +196,7 @@ function aboutOf({ subject, from, sender, replyTo, to, cc, bcc, attachments }: E
  * Of a received one, our own are among the recipients until settings name them; they count for nobody there, and nothing else asks who we are.
  * What counts for a contact: a received mail that it stands behind (From, Sender, Reply-To), and a sent one that it was to get (To, Cc, Bcc).
  */
-function partiesOf(email: Email, sent: boolean) {
+function partiesOf(email: Headers, sent: boolean) {
   const { from, sender, replyTo, to, cc, bcc } = email
   const senders = addressesOf(from, sender ? [sender] : [])
   const authors = addressesOf(from, sender ? [sender] : [], replyTo)

@@ -18,6 +18,7 @@ const {
   ContactFieldUnlocked,
   ContactEnrichmentUndone,
   ContactEnrichableChanged,
+  ContactErased,
 } = contactEvents
 
 /** The field that a method of a contact is a value of, if any. */
@@ -128,6 +129,7 @@ export const enrichment = projection({
     ContactFieldUnlocked,
     ContactEnrichmentUndone,
     ContactEnrichableChanged,
+    ContactErased,
     ...enrichmentEvents,
     ...bulkEnrichmentEvents,
     ...enrichmentPolicyEvents,
@@ -166,6 +168,12 @@ export const enrichment = projection({
     ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [enrichmentFields.merge({ contactId, field, lockedIn: null })],
     ContactEnrichmentUndone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.put({ contactId, enrichmentId })],
     ContactEnrichableChanged: ({ enrichmentContacts }, { contactId, enrichable }) => [enrichmentContacts.put({ contactId, enrichable })],
+    ContactErased: ({ enrichmentValues, enrichmentFields, enrichmentMethods, enrichmentUndone, enrichmentContacts }, { contactId }) =>
+      [enrichmentValues, enrichmentFields, enrichmentMethods, enrichmentUndone, enrichmentContacts].map((table) =>
+        table.remove({ contactId }),
+      ),
+    EnrichmentErased: ({ enrichments, enrichmentCalls, enrichmentReads }, { enrichmentId }) =>
+      [enrichments, enrichmentCalls, enrichmentReads].map((table) => table.remove({ enrichmentId })),
     EnrichmentRequested: ({ enrichments }, { enrichmentId, contactId, reason, bulkId }, { id, meta }) => [
       enrichments.put({
         enrichmentId,

@@ -6,6 +6,7 @@ import { emailQueries } from './email-queries.ts'
 import { emails } from './emails.ts'
 import { enrichment } from './enrichment.ts'
 import { enrichmentQueries } from './enrichment-queries.ts'
+import { erasureQueries, erasures } from './erasures.ts'
 import { importQueries, imports } from './imports.ts'
 import { mailboxLedgerQueries } from './mailbox-ledger.ts'
 import { mailboxMessages } from './mailbox-messages.ts'
@@ -14,7 +15,7 @@ import { threadQueries } from './thread-queries.ts'
 import { timeline, timelineQueries } from './timeline.ts'
 
 /** Every read model, in no order: none reads another's tables while it writes. A test keeps the lists complete. */
-export const projections = [contacts, contactWords, timeline, emails, imports, mailboxes, mailboxMessages, enrichment, audit]
+export const projections = [contacts, contactWords, timeline, emails, imports, mailboxes, mailboxMessages, enrichment, erasures, audit]
 
 /** Every question that the read tables answer. */
 export const queries = [
@@ -26,5 +27,6 @@ export const queries = [
   ...mailboxQueries,
   ...mailboxLedgerQueries,
   ...enrichmentQueries,
+  ...erasureQueries,
   ...auditQueries,
 ]

@@ -96,6 +96,10 @@ export const timeline = projection({
     ContactEnrichableChanged: ({ timeline }, { contactId, enrichable }, event) => [
       timeline.put(entry('enrichable-changed', contactId, event, { enrichable })),
     ],
+    ContactErased: ({ timeline, timelineMethods }, { contactId }) => [
+      timeline.remove({ contactId }),
+      timelineMethods.remove({ contactId }),
+    ],
   },
 })
 

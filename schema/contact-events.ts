@@ -59,5 +59,7 @@ export const contactEvents = events({
   ContactFieldUnlocked: { contactId: Id, field: Field },
   ContactEnrichmentUndone: { contactId: Id, enrichmentId: Id },
   ContactEnrichableChanged: { contactId: Id, enrichable: Type.Boolean() },
+  /** From here on there is no such contact; its key is destroyed soon after. `erasureId`: by which erasure (schema/erasure-events.ts). */
+  ContactErased: { contactId: Id, erasureId: Id },
 })
 export type ContactEvent = EventOf<typeof contactEvents>

@@ -3,6 +3,7 @@ import { claimEvents } from './claim-events.ts'
 import { contactEvents } from './contact-events.ts'
 import { emailEvents } from './email-events.ts'
 import { bulkEnrichmentEvents, enrichmentEvents, enrichmentPolicyEvents, spendingEvents } from './enrichment-events.ts'
+import { erasureEvents } from './erasure-events.ts'
 import { heartbeatEvents } from './heartbeat-events.ts'
 import { importEvents } from './import-events.ts'
 import { keyEvents } from './key-events.ts'
@@ -24,6 +25,7 @@ export const eventsByCategory = {
   enrichmentpolicy: enrichmentPolicyEvents,
   spending: spendingEvents,
   audit: auditEvents,
+  erasure: erasureEvents,
   claim: claimEvents,
   heartbeat: heartbeatEvents,
 }
@@ -42,6 +44,7 @@ export const allEvents = {
   ...enrichmentPolicyEvents,
   ...spendingEvents,
   ...auditEvents,
+  ...erasureEvents,
   ...claimEvents,
   ...heartbeatEvents,
 }

@@ -1,9 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
+import { erasureFromMemory, erasures } from '../projections/erasures.ts'
 import { projections, queries } from '../projections/index.ts'
 import { mailboxes, mailboxFromMemory } from '../projections/mailboxes.ts'
 import { Contact } from '../schema/contact.ts'
 import { SourceKind } from '../schema/enrichment.ts'
+import { Erasure } from '../schema/erasure.ts'
 import { Mailbox } from '../schema/mailbox.ts'
 import { Id } from '../schema/shared.ts'
 import { access, permissionsOf, recordedReads } from './access.ts'
@@ -18,6 +20,7 @@ import { policy } from './enrichment/policy.ts'
 import { enrichmentRoutes } from './enrichment/routes.ts'
 import { enrichmentMetrics } from './enrichment/status.ts'
 import { erasureKeyRoute } from './erasure/key-route.ts'
+import { erasureRoutes } from './erasure/routes.ts'
 import { importRoutes } from './import/routes.ts'
 import { jobRoutes } from './jobs/routes.ts'
 import { journalRoutes } from './journal/routes.ts'
@@ -71,6 +74,11 @@ const views: Readonly<Record<string, View>> = {
     location: (id) => `/v1/emails/${id}`,
   },
   enrichmentpolicy: { schema: EnrichmentPolicy, render: (events) => fold(policy, events), location: () => '/v1/enrichment' },
+  erasure: {
+    schema: Erasure,
+    render: (events, id) => erasureFromMemory(foldInMemory(erasures, events), id)!,
+    location: (id) => `/v1/erasures/${id}`,
+  },
   mailbox: {
     schema: Mailbox,
     render: (events, id) => mailboxFromMemory(foldInMemory(mailboxes, events), id)!,
@@ -150,6 +158,7 @@ export async function createApp(options: Options): Promise<App> {
   keyRoutes(server, services)
   roleRoutes(server, services)
   enrichmentRoutes(server, services, tables)
+  erasureRoutes(server, services)
 
   jobMetrics(metrics, jobs)
   projectionMetrics(metrics, progress)

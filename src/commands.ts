@@ -22,6 +22,7 @@ import {
 } from './contacts/enriched.ts'
 import { removeEmail } from './emails/email.ts'
 import { enrichOnCreation, orderEnrichmentSources } from './enrichment/policy.ts'
+import { confirmErasure, withdrawErasure } from './erasure/erasure.ts'
 import { changeCreationPolicy, changeRules, changeVisibility, disconnectMailbox } from './mailboxes/mailbox.ts'
 import type { Command } from './platform/decider.ts'
 
@@ -52,4 +53,6 @@ export const commands: readonly Command[] = [
   changeCreationPolicy,
   changeVisibility,
   disconnectMailbox,
+  confirmErasure,
+  withdrawErasure,
 ]

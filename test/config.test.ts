@@ -103,6 +103,7 @@ t.test('every setting is read', async (t) => {
     SMARTCRM_SNAPSHOTS: '3',
     SMARTCRM_SNAPSHOTS_MIB: '1000',
     SMARTCRM_CACHE_MIB: '0',
+    ERASURE_CONFIRMATION: 'true',
     ERASURE_REWRITE_AT: '23:45',
     ERASURE_LIST: '/mnt/apart/erasures.jsonl',
     ERASURE_LOGS: '/var/log/smartcrm, /var/log/crm.log',

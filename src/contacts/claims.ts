@@ -11,12 +11,13 @@ import { addressesOf, contact } from './contact.ts'
 
 const { AddressClaimed, AddressReleased } = claimEvents
 /** For how long a claim keeps others off before its owner's stream holds the address. Processes' clocks must agree to within a few seconds. */
-const HOLD_MS = 30_000
+export const HOLD_MS = 30_000
 /** For how long a command that repeats itself relies on the claim that it made before: HOLD_MS less what it then still takes. */
 const RELIED_ON_MS = 5_000
 const TRIES = 5
 
-type Claim = { holder: null } | { holder: string; commandId: string }
+/** @property suppressedBy whose erasure keeps everybody from it */
+type Claim = { holder: null; suppressedBy?: string } | { holder: string; commandId: string }
 
 export const claim = decider<Claim, typeof claimEvents>(
   'claim',
@@ -25,6 +26,8 @@ export const claim = decider<Claim, typeof claimEvents>(
   {
     AddressClaimed: (_, { contactId, commandId }) => ({ holder: contactId, commandId }),
     AddressReleased: (state, { contactId }) => (state.holder === contactId ? { holder: null } : state),
+    AddressSuppressed: (_, { contactId }) => ({ holder: null, suppressedBy: contactId }),
+    AddressSuppressionLifted: () => ({ holder: null }),
   },
 )
 
@@ -75,6 +78,7 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
   /** Refuses what another contact has, or may be about to have. @returns whether the contact has it already, or this very command claimed it just now */
   const has = async (address: string, events: readonly RecordedEvent[], contactId: string, cause: Cause): Promise<boolean> => {
     const state = stateOf(events)
+    if (state.holder === null && state.suppressedBy !== undefined) throw suppressed(address)
     if (state.holder === null) return false
     const ageMs = Date.parse(cause.at) - Date.parse(events.at(-1)!.meta.at)
     const fulfilled = await holds(state.holder, address)
@@ -145,13 +149,21 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
 }
 
 /** The addresses of the contact whose events these are. One that was erased has none. */
-const heldBy = (events: readonly RecordedEvent[]): string[] =>
+export const heldBy = (events: readonly RecordedEvent[]): string[] =>
   events.some(({ erased }) => erased) ? [] : addressesOf(fold(contact, events))
 
 /** The addresses that these events give to a contact; in one order for all, or two who want the same ones would each get one. */
 function taking(events: readonly NewEvent[]): string[] {
   return addressesOf(fold(contact, [{ type: 'ContactCreated', data: { name: '', methods: [] } }, ...events])).sort()
 }
+
+const suppressed = (address: string) =>
+  new Refused(
+    'address-suppressed',
+    `Whoever had ${address} was erased, and it is not to come back. To use it again, lift that: POST /v1/suppressions/lift.`,
+    409,
+    { address },
+  )
 
 function taken(address: string, owner: string, fulfilled: boolean, ageMs: number): Refused {
   if (fulfilled) return new Refused('address-taken', `${address} belongs to another contact.`, 409, { owner, address })

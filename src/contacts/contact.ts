@@ -1,9 +1,9 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { contactEvents, type Method, MethodType } from '../../schema/contact-events.ts'
 import { Id, line } from '../../schema/shared.ts'
-import { type Context, command, decider } from '../platform/decider.ts'
+import { type Context, command, type Decider, decider } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
-import { isVisible } from '../platform/viewer.ts'
+import { isVisible, type Viewer } from '../platform/viewer.ts'
 import { type EnrichedState, enriched, notEnriched } from './enriched-state.ts'
 import { faultsOfMethods, MAX_METHODS, methodFaults, newMethods } from './methods.ts'
 
@@ -29,17 +29,20 @@ type Known = {
   /** There from the first event about it on. */
   enriched?: EnrichedState
 }
-export type Contact = { status: 'unknown' } | Known
+/** Of an erased one nothing else is known. */
+export type Contact = { status: 'unknown' } | { status: 'erased'; erasureId: string } | Known
+
+const isKnown = (contact: Contact): contact is Known => contact.status === 'active' || contact.status === 'archived'
 
 const change = (contact: Contact, to: (known: Known) => Partial<Known>): Contact =>
-  contact.status === 'unknown' ? contact : { ...contact, ...to(contact) }
+  isKnown(contact) ? { ...contact, ...to(contact) } : contact
 
 const enrichment =
   <D>(step: (state: EnrichedState, data: D) => EnrichedState) =>
   (contact: Contact, data: D): Contact =>
     change(contact, (known) => ({ enriched: step(known.enriched ?? notEnriched, data) }))
 
-export const contact = decider<Contact, typeof contactEvents>(
+const live = decider<Contact, typeof contactEvents>(
   'contact',
   contactEvents,
   { status: 'unknown' },
@@ -71,13 +74,20 @@ export const contact = decider<Contact, typeof contactEvents>(
     ContactFieldUnlocked: enrichment(enriched.ContactFieldUnlocked),
     ContactEnrichmentUndone: enrichment(enriched.ContactEnrichmentUndone),
     ContactEnrichableChanged: enrichment(enriched.ContactEnrichableChanged),
+    ContactErased: (_, { erasureId }) => ({ status: 'erased', erasureId }),
   },
-  (state, viewer) => state.status === 'unknown' || isVisible(viewer, state),
+  (state, viewer) => state.status === 'unknown' || isSeen(state, viewer),
 )
+
+/** Whether there is one, and somebody sees it. Whose an erased one was is erased too, so only who sees all sees that there was one. */
+export const isSeen = (state: Contact, viewer: Viewer): boolean =>
+  state.status === 'erased' ? viewer.sees === 'all' : state.status !== 'unknown' && isVisible(viewer, state)
+
+export const contact: Decider<Contact> = { ...live, isErased: ({ status }) => status === 'erased' }
 
 /** The normal forms of the e-mail addresses that a contact has: those that it is the one owner of. */
 export const addressesOf = (state: Contact): string[] =>
-  state.status === 'unknown' ? [] : state.methods.flatMap(({ type, normalized }) => (type === 'email' && normalized ? [normalized] : []))
+  isKnown(state) ? state.methods.flatMap(({ type, normalized }) => (type === 'email' && normalized ? [normalized] : [])) : []
 
 const Name = line(500, ['Ada Lovelace'])
 const Company = line(500, ['Analytical Engines Ltd'])
@@ -94,11 +104,14 @@ export const ContactInput = Type.Object({ ...contactFields, id: Type.Optional(Id
 export type ContactInput = Static<typeof ContactInput>
 const ContactPut = Type.Object(contactFields, strict)
 
-/** @throws Refused when there is none */
+/** @throws Refused when there is none, or none any more */
 export function known(state: Contact): Known {
+  if (state.status === 'erased') throw erased()
   if (state.status === 'unknown') throw new Refused('contact-not-found', 'There is no such contact.', 404)
   return state
 }
+
+export const erased = () => new Refused('erased', 'This contact was erased.', 410)
 
 export function active(state: Contact): Known {
   const contact = known(state)

@@ -2,9 +2,8 @@ import { normalizeEmail } from '../platform/email-address.ts'
 import type { Execute } from '../platform/http/commands.ts'
 import { Invalid, Refused } from '../platform/refusal.ts'
 import { fold, type Outcome, type Request, type Runner } from '../platform/runner.ts'
-import { isVisible } from '../platform/viewer.ts'
 import type { Claims } from './claims.ts'
-import { type ContactInput, contact, createContact, upsertContact } from './contact.ts'
+import { type ContactInput, contact, createContact, isSeen, upsertContact } from './contact.ts'
 
 const TRIES = 5
 
@@ -53,7 +52,7 @@ async function discreetly(runner: Runner, { viewer }: Request, work: () => Promi
     if (!viewer || viewer.sees === 'all' || !isRefused(error, 'address-taken') || error.details['owner'] === undefined) throw error
     const owner = fold(contact, await runner.load(`contact-${error.details['owner']}`))
     // Who is about to have it has no events yet: that it is being given away says no more than its id.
-    if (owner.status !== 'unknown' && isVisible(viewer, owner)) throw error
+    if (isSeen(owner, viewer)) throw error
     throw takenBySomebody()
   }
 }

@@ -10,7 +10,7 @@ import type { Services } from '../services.ts'
 import { answered, completeEnrichment, failEnrichment } from './enrichment.ts'
 import { type EnrichmentRun, openRun } from './enrichment-run.ts'
 import { EnrichmentEnds, settle } from './ledger.ts'
-import { choose, contentHash, type Material, noDiscretion } from './material.ts'
+import { choose, contentHash, type Material } from './material.ts'
 import { paidCall } from './paid-call.ts'
 import { AnswerSchema, INSTRUCTIONS, messageOf, PROMPT_VERSION, readAnswer, UnfitAnswer } from './prompt.ts'
 import { contactOf, personOf, readPages } from './read-pages.ts'
@@ -146,7 +146,10 @@ async function materialOf(run: EnrichmentRun, services: Services): Promise<Mater
     undefined,
     history.map(({ emailId }) => emailId),
   )
-  return choose(person, pages ?? [], history, { ...noDiscretion, visibilityOf: ({ emailId }) => restricted.get(emailId) ?? 'everything' })
+  return choose(person, pages ?? [], history, {
+    visibilityOf: ({ emailId }) => restricted.get(emailId) ?? 'everything',
+    isHidden: (address) => services.concealed.has(address),
+  })
 }
 
 /** The texts that the model was given, as the intent names them; a mail that is gone meanwhile has none. */

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { setting } from '../setting.ts'
+import { matching, setting } from '../setting.ts'
 
 const timeOfDay = (text: string): number => {
   const [, hours, minutes] = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(text) ?? []
@@ -14,6 +14,11 @@ const paths = (text: string): string[] => {
 }
 
 export const erasureSettings = {
+  erasureConfirmation: setting({
+    name: 'ERASURE_CONFIRMATION',
+    description: 'true: a person is erased only when a second API key has confirmed it',
+    parse: (text) => matching(/^(true|false)$/, 'true or false')(text) === 'true',
+  }),
   erasureRewriteAt: setting({
     name: 'ERASURE_REWRITE_AT',
     default: '03:00',

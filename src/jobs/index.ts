@@ -1,4 +1,6 @@
+import { concealJob } from '../contacts/conceal-job.ts'
 import { enrichBulkJob, enrichJob } from '../enrichment/enrichment-job.ts'
+import { eraseJob } from '../erasure/erase-job.ts'
 import { rewriteJob } from '../erasure/rewrite-job.ts'
 import { importJob } from '../import/import-job.ts'
 import { accessJob } from '../keys/keep-job.ts'
@@ -19,5 +21,7 @@ export const jobTypes: readonly JobType<Services>[] = [
   enrichBulkJob,
   verifyJob,
   auditJob,
+  eraseJob,
+  concealJob,
   rewriteJob,
 ]

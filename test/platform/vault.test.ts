@@ -115,7 +115,7 @@ t.test('destroying keys', async (t) => {
     const other = await openVault(another(), master)
     const [{ id: gone }, { id: kept, key }] = [await vault.claim(), await vault.claim()]
     t.ok((await other.keys([gone, kept])).get(gone))
-    const watch = watchKeys(another(), log, other)
+    const watch = watchKeys(another(), log, other, { look: async () => {} })
     t.teardown(() => watch.close())
     t.equal(await vault.destroy([gone]), 1)
     t.equal((await vault.keys([gone])).get(gone), null)
@@ -132,7 +132,7 @@ t.test('destroying keys', async (t) => {
     await other.keys([id])
     await vault.destroy([id])
     t.ok((await other.keys([id])).get(id), 'it holds it still')
-    const watch = watchKeys(another(), log, other)
+    const watch = watchKeys(another(), log, other, { look: async () => {} })
     t.teardown(() => watch.close())
     await until('the key to be forgotten', async () => (await other.keys([id])).get(id) === null)
   })

@@ -151,7 +151,7 @@ function needs({ name, version }: Projection, rows: readonly ProjectionRow[]): '
 
 const known = (rows: readonly ProjectionRow[], name: string, place: 'read' | 'retired'): ProjectionRow => {
   const row = rows.find((row) => row.name === name && row.place === place)
-  if (row) return row
+  if (row && (place === 'read' || row.missing === 0)) return row
   const [code, what] =
     place === 'read'
       ? ['projection-not-found', `There is no projection ${name}.`]
@@ -226,6 +226,20 @@ export const rollback = (pool: Pool, projections: readonly Projection[], name: s
     if (mine && mine.version > retired.version) await standIn(db, mine, retired.version)
     return retired.version
   })
+
+/**
+ * Drops what is kept for a rollback: what was deleted from the live tables stays in those, since nobody writes to them. What somebody went back from is
+ * remembered as such, and not built again.
+ */
+export async function emptyRetired(pool: Pool): Promise<void> {
+  const isThere = (rows: readonly ProjectionRow[]) =>
+    rows.filter(({ place, tables, missing }) => place === 'retired' && missing < tables.length)
+  if (isThere(await readRows(pool)).length === 0) return
+  await changeStates(pool, async (db) => {
+    for (const { tables } of isThere(await readRows(db))) await dropTables(db, tables, 'retired')
+    await db.rows(sql.unsafe`delete from smartcrm.projections where place = 'retired' and state = 'kept'`)
+  })
+}
 
 const KEPT = '1 day'
 

@@ -35,7 +35,7 @@ export const formsOf = (sought: readonly Sought[]): Forms[] =>
         kind,
         value,
         eachWord,
-        plain: unique(plain.map((form) => form.toLowerCase())),
+        plain: unique(plain.map((form) => form.toLowerCase())).filter((form) => !isTooShort({ kind, value: form })),
         exact: unique([...base64Forms(value), ...base64Forms(lower)]),
         words: unique(lower.normalize('NFKC').match(/[\p{L}\p{N}]+/gu) ?? []).filter((word) => [...word].length >= MIN_LETTERS),
       }

@@ -54,30 +54,65 @@ export async function scanBytes(place: string, content: AsyncIterable<Buffer>, s
 
 export type Seeker = { readonly longest: number; count(bytes: Buffer, end: number, counts: Map<string, number>): void }
 
+/** As if each byte were a letter (latin1): of UTF-8 beyond ASCII what is written in the same case, in upper or in lower is the same then. */
+const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte).toLowerCase().charCodeAt(0))
+
+type Needle = { readonly kind: string; readonly bytes: Buffer; readonly isExact: boolean; readonly number: number }
+
+/** How many bytes are looked at to tell how far one may leap. No needle is as short. */
+const BLOCK = 2
+
 /**
- * Bytes are looked at as if each were a letter (latin1), and lower case is taken of them as such, on both sides: quick, and of UTF-8 beyond ASCII it
- * finds what is written in the same case, in upper or in lower.
+ * Looks for all forms of all values at once, leaping over what cannot be the end of any (Wu and Manber, A fast algorithm for multi-pattern searching, 1994,
+ * with blocks of two bytes): a hundred forms cost hardly more than one.
  */
 export function seeker(forms: readonly Forms[]): Seeker {
-  const latin = (text: string) => Buffer.from(text).toString('latin1')
-  const needles = forms.flatMap(({ kind, value, plain, exact }) => [
-    ...[...new Set([...plain, value, value.toUpperCase()].map((form) => latin(form).toLowerCase()))].map((needle) => ({
-      kind,
-      needle,
-      isExact: false,
-    })),
-    ...exact.map((needle) => ({ kind, needle, isExact: true })),
-  ])
+  const lowered = (text: string) => Buffer.from(text).map((byte) => LOWER[byte]!) as Buffer
+  const needles: Needle[] = forms
+    .flatMap(({ kind, value, plain, exact }) => [
+      ...new Map(
+        [...plain, value, value.toUpperCase()].map((form) => [
+          lowered(form).toString('latin1'),
+          { kind, bytes: lowered(form), isExact: false },
+        ]),
+      ).values(),
+      ...exact.map((form) => ({ kind, bytes: Buffer.from(form), isExact: true })),
+    ])
+    .map((needle, number) => ({ ...needle, number }))
+  const least = Math.min(...needles.map(({ bytes }) => bytes.length))
+  const leap = new Uint8Array(65_536).fill(Math.min(255, least - BLOCK + 1))
+  const endingIn = new Map<number, Needle[]>()
+  for (const needle of needles) {
+    for (let at = 1; at < least; at += 1) {
+      const block = (LOWER[needle.bytes[at - 1]!]! << 8) | LOWER[needle.bytes[at]!]!
+      leap[block] = Math.min(leap[block]!, least - 1 - at)
+      if (at === least - 1) endingIn.set(block, [...(endingIn.get(block) ?? []), needle])
+    }
+  }
+  const isAt = ({ bytes: needle, isExact }: Needle, bytes: Buffer, from: number): boolean => {
+    if (from + needle.length > bytes.length) return false
+    for (let at = 0; at < needle.length; at += 1) if ((isExact ? bytes[from + at]! : LOWER[bytes[from + at]!]!) !== needle[at]) return false
+    return true
+  }
   return {
-    longest: Math.max(1, ...needles.map(({ needle }) => needle.length)),
+    longest: Math.max(1, ...needles.map(({ bytes }) => bytes.length)),
     /** Occurrences that begin before `end`. */
     count(bytes, end, counts) {
-      const exact = bytes.toString('latin1')
-      const lower = exact.toLowerCase()
-      for (const { kind, needle, isExact } of needles) {
-        const text = isExact ? exact : lower
-        for (let at = text.indexOf(needle); at >= 0 && at < end; at = text.indexOf(needle, at + needle.length))
-          counts.set(kind, (counts.get(kind) ?? 0) + 1)
+      const past = new Uint32Array(needles.length)
+      for (let at = least - 1; at < bytes.length; ) {
+        const block = (LOWER[bytes[at - 1]!]! << 8) | LOWER[bytes[at]!]!
+        if (leap[block]! > 0) {
+          at += leap[block]!
+          continue
+        }
+        const from = at - least + 1
+        if (from >= end) return
+        for (const needle of endingIn.get(block) ?? []) {
+          if (from < past[needle.number]! || !isAt(needle, bytes, from)) continue
+          past[needle.number] = from + needle.bytes.length
+          counts.set(needle.kind, (counts.get(needle.kind) ?? 0) + 1)
+        }
+        at += 1
       }
     },
   }

@@ -8,6 +8,7 @@ import { createIngest, type Ingest } from './emails/ingest.ts'
 import { concealParties } from './emails/mask.ts'
 import { createParser } from './emails/parse/parser.ts'
 import { createEnrichers, type Enrichers } from './enrichment/enrichers.ts'
+import { type Searched, searchedOf } from './erasure/search.ts'
 import { jobTypes } from './jobs/index.ts'
 import { type Google, openGoogle } from './mailboxes/google.ts'
 import { type Syncing, syncingOf } from './mailboxes/syncing.ts'
@@ -45,6 +46,8 @@ export type Services = {
   readonly google: Google | null
   /** What was erased, kept outside of all backups. */
   readonly erasureList: ErasureList
+  /** Where those who were erased are looked for. */
+  readonly searched: Searched
   /** An erasure waits until a second key confirms it. */
   readonly erasureConfirmation: boolean
   /** How mailboxes are looked at. */
@@ -96,6 +99,7 @@ export async function openServices(config: Connected, log: Logger, statementMs?:
       enrichers: createEnrichers(config),
       google,
       erasureList: openErasureList(config.erasureList ?? join(config.dataFolder, 'erasures.jsonl')),
+      searched: searchedOf(config),
       erasureConfirmation: config.erasureConfirmation ?? false,
       syncing: syncingOf(config),
       async close() {

@@ -17,7 +17,7 @@ import type { Services } from '../services.ts'
 import { enlist } from './enlist.ts'
 import { type Asked, completeErasure, erasure, prepareErasure } from './erasure.ts'
 import { findAndRecord, maskMail } from './find.ts'
-import { proveErasure } from './proof.ts'
+import { proveErasure, rewriteKeys } from './proof.ts'
 import { receiptOf } from './receipt.ts'
 import { removeUploads } from './uploads.ts'
 
@@ -46,7 +46,7 @@ export async function carryOutErasure(erasureId: string, job: Run) {
   const stateNow = async () => fold(erasure, await services.runner.load(`erasure-${erasureId}`))
   let state = await stateNow()
   if (state.status === 'unknown') throw new FailedForGood('erasure-not-found', 'There is no such erasure.')
-  if (state.status === 'completed') await dropOwnKey(services, erasureId)
+  if (state.status === 'completed') await dropOwnKey(erasureId, state, job)
   if (state.status !== 'confirmed') return resultOf(state)
 
   const { contactIds, keyIds, addresses, values } = state.prepared ?? (await prepare(erasureId, job))
@@ -88,12 +88,12 @@ export async function carryOutErasure(erasureId: string, job: Run) {
   await dropUnsound(services.pool)
 
   job.progress(6, STEPS, 'searches for what may be left')
-  const proof = await proveErasure({ now: state.now, values: [...everyOne, ...values] }, job)
+  const proof = await proveErasure({ now: state.now, addresses: everyOne, values }, job)
   const events = await services.runner.load(`erasure-${erasureId}`)
   const done = { keys: keyIds.length, contacts: contactIds.length, suppressed, uploads, proof }
   const receipt = receiptOf(events, state, done, new Date().toISOString())
   await job.execute('complete', completeErasure, { receipt, ...proof.sign(receipt) }, { id: erasureId })
-  await dropOwnKey(services, erasureId)
+  await dropOwnKey(erasureId, state, job)
   job.progress(STEPS, STEPS)
   return resultOf({ ...state, prepared: { contactIds, keyIds, addresses, values } })
 }
@@ -177,7 +177,11 @@ async function keysOf(emailIds: readonly string[], { store }: Services): Promise
 }
 
 /** What the person was known by is not needed any more. */
-async function dropOwnKey(services: Services, erasureId: string): Promise<void> {
+async function dropOwnKey(erasureId: string, { now }: Asked, job: Run): Promise<void> {
+  const { services } = job
   const events = await services.runner.load(`erasure-${erasureId}`)
-  await eraseKeys(services, [...new Set(events.flatMap(({ meta }) => meta.key ?? []))])
+  const keyIds = [...new Set(events.flatMap(({ meta }) => meta.key ?? []))]
+  await enlist(services.erasureList, { erasureId, keyIds })
+  await eraseKeys(services, keyIds)
+  await rewriteKeys(now, job)
 }

@@ -4,6 +4,7 @@ import { startSweeping } from '../blob-care.ts'
 import type { Config } from '../config.ts'
 import { dispatch } from '../contacts/upsert.ts'
 import { startEnrichingOnCreation } from '../enrichment/on-creation.ts'
+import { eraseAgain } from '../erasure/at-start.ts'
 import { startNightly } from '../erasure/nightly.ts'
 import { startSchedule } from '../mailboxes/schedule.ts'
 import { startHeartbeat } from '../platform/heartbeat.ts'
@@ -30,6 +31,8 @@ export async function run(config: Config, log: Logger): Promise<Running> {
   const { pool, store, codec, runner, claims, vault, jobs } = services
   const heartbeat = startHeartbeat(store, codec, log)
   try {
+    // Before anything is fetched or done for somebody whom a backup brought back.
+    await eraseAgain(services, log)
     if (reactors.length > 0) await bearReactors(pool, reactors, store.end)
     const worker = await startWorker({ jobs, log, services, execute: dispatch(runner, claims), secret: vault.secret('requests') })
     const reacting = createReactors({

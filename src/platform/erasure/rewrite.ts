@@ -25,6 +25,8 @@ export type RewriteOptions = {
   readonly patienceMs?: number
   /** Smaller tables are always rewritten: that takes less than finding out whether it has to be. */
   readonly smallBytes?: number
+  /** Only these tables, as SQL names them, and the write-ahead log. */
+  readonly only?: readonly string[]
   /** So long Postgres may take to count what was written to a table. */
   readonly countMs?: number
 }
@@ -42,7 +44,7 @@ const DEADLOCK = '40P01'
  * @throws a connection error when Postgres is away, what `signal` says when it aborts; called again it does all of it again
  */
 export async function rewriteDatabase(pool: Pool, options: RewriteOptions): Promise<Rewritten> {
-  const { signal, lockMs = 1_500, patienceMs = 30_000, smallBytes = 16 * 2 ** 20, countMs = 12_000, log } = options
+  const { signal, lockMs = 1_500, patienceMs = 30_000, smallBytes = 16 * 2 ** 20, countMs = 12_000, only, log } = options
   const client = await pool.connect()
   try {
     await statement(client, "select set_config('lock_timeout', $1, false), set_config('statement_timeout', '0', false)", [`${lockMs}ms`])
@@ -52,7 +54,7 @@ export async function rewriteDatabase(pool: Pool, options: RewriteOptions): Prom
       const fault = await rewriteTable(client, table, { patienceMs, ...(signal && { signal }) })
       if (fault) left.push(fault)
     }
-    const tables = (await storedTables(client)).filter(({ name }) => name !== STATISTICS)
+    const tables = (await storedTables(client)).filter(({ name }) => name !== STATISTICS && (only?.includes(name) ?? true))
     const large = new Set(tables.filter(({ sizeBytes }) => sizeBytes > smallBytes).map(({ oid }) => oid))
     for (const table of tables) if (!large.has(table.oid)) await rewrite(table)
     let untouched = 0

@@ -168,10 +168,7 @@ export const enrichment = projection({
     ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [enrichmentFields.merge({ contactId, field, lockedIn: null })],
     ContactEnrichmentUndone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.put({ contactId, enrichmentId })],
     ContactEnrichableChanged: ({ enrichmentContacts }, { contactId, enrichable }) => [enrichmentContacts.put({ contactId, enrichable })],
-    ContactErased: ({ enrichmentValues, enrichmentFields, enrichmentMethods, enrichmentUndone, enrichmentContacts }, { contactId }) =>
-      [enrichmentValues, enrichmentFields, enrichmentMethods, enrichmentUndone, enrichmentContacts].map((table) =>
-        table.remove({ contactId }),
-      ),
+    ContactErased: (tables, { contactId }) => ofContacts.map((table) => tables[table].remove({ contactId })),
     EnrichmentErased: ({ enrichments, enrichmentCalls, enrichmentReads }, { enrichmentId }) =>
       [enrichments, enrichmentCalls, enrichmentReads].map((table) => table.remove({ enrichmentId })),
     EnrichmentRequested: ({ enrichments }, { enrichmentId, contactId, reason, bulkId }, { id, meta }) => [
@@ -249,3 +246,4 @@ export const enrichment = projection({
 const isField = ({ type }: Method) => fieldOfMethod[type] !== undefined
 const columnsOf = ({ id, type, value }: Method) => ({ methodId: id, field: fieldOfMethod[type]!, value, removed: false })
 const idOf = ({ stream }: { stream: string }) => stream.slice(stream.indexOf('-') + 1)
+const ofContacts = ['enrichmentValues', 'enrichmentFields', 'enrichmentMethods', 'enrichmentUndone', 'enrichmentContacts'] as const

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
-import { ERASURE_REACTOR, Erasure, ErasurePage, type Receipt, SignedReceipt } from '../schema/erasure.ts'
+import { ERASURE_REACTOR, Erasure, ErasurePage, SignedReceipt } from '../schema/erasure.ts'
 import { erasureEvents } from '../schema/erasure-events.ts'
+import type { Receipt } from '../schema/erasure-receipt.ts'
 import { Id } from '../schema/shared.ts'
 import { sql } from '../src/platform/database.ts'
 import { pageParameters, paging, type SortKey } from '../src/platform/page.ts'

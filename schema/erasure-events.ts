@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { type EventOf, events, personal } from './define.ts'
-import { ErasureReason, Receipt } from './erasure.ts'
+import { ErasureReason, Receipt } from './erasure-receipt.ts'
 import { Id } from './shared.ts'
 
 /**

@@ -231,33 +231,3 @@ export const access: Readonly<Record<string, Permission>> = {
 
   '/metrics': 'metrics:read',
 }
-
-/** Of the journal's categories, what it takes to be shown their events. */
-export const journalAccess: Readonly<Record<string, Permission>> = {
-  contact: 'contacts:read',
-  claim: 'contacts:read',
-  erasure: 'erasures:read',
-  email: 'emails:read',
-  import: 'imports:read',
-  mailbox: 'mailboxes:read',
-  sync: 'mailboxes:read',
-  enrichment: 'enrichment:read',
-  bulkenrichment: 'enrichment:read',
-  enrichmentpolicy: 'enrichment:read',
-  spending: 'enrichment:read',
-  key: 'keys:read',
-  role: 'roles:read',
-  audit: 'audit:read',
-}
-
-/**
- * Operations that show what mails say, or give much away at once: who is shown it is recorded before it is sent (src/audit/). By operationId the category of
- * what `{id}` names. The journal, which has no id, records by itself.
- */
-export const recordedReads: Readonly<Record<string, string>> = {
-  getEmail: 'email',
-  getEmailRaw: 'email',
-  getEmailHtml: 'email',
-  getEmailAttachment: 'email',
-  getImportResultRaw: 'import',
-}

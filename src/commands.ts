@@ -1,7 +1,6 @@
 import { assignContact } from './contacts/assign.ts'
 import {
   addContactMethod,
-  addNote,
   archiveContact,
   createContact,
   deleteContact,
@@ -20,6 +19,7 @@ import {
   undoContactEnrichment,
   unlockContactField,
 } from './contacts/enriched.ts'
+import { addNote } from './contacts/note.ts'
 import { removeEmail } from './emails/email.ts'
 import { enrichOnCreation, orderEnrichmentSources } from './enrichment/policy.ts'
 import { confirmErasure, withdrawErasure } from './erasure/erasure.ts'

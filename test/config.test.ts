@@ -156,6 +156,7 @@ t.test('every setting is read', async (t) => {
     snapshots: 3,
     snapshotsMebibytes: 1000,
     cacheMebibytes: 0,
+    erasureConfirmation: true,
     erasureRewriteAt: 23 * 60 + 45,
     erasureList: '/mnt/apart/erasures.jsonl',
     erasureLogs: ['/var/log/smartcrm', '/var/log/crm.log'],

@@ -15,7 +15,6 @@ const {
   ContactMethodRemoved,
   ContactArchived,
   ContactRestored,
-  NoteAdded,
 } = contactEvents
 
 type Known = {
@@ -213,19 +212,6 @@ export const removeContactMethod = command(contact, {
     if (removed.includes(methodId)) return []
     if (!methods.some((method) => method.id === methodId)) throw new Refused('method-not-found', 'The contact has no such method.', 404)
     return [ContactMethodRemoved({ contactId: id, methodId })]
-  },
-})
-
-export const addNote = command(contact, {
-  operationId: 'addNote',
-  method: 'POST',
-  path: '/contacts/{id}/notes',
-  summary: 'Write a note about a contact',
-  body: Type.Object({ text: line(100_000, ['Met at the Royal Society.']) }, strict),
-  success: 201,
-  decide: ({ text }, state, { id, newId }) => {
-    known(state)
-    return [NoteAdded({ contactId: id, noteId: newId(0), text })]
   },
 })
 

@@ -25,7 +25,7 @@ const sees = (viewer: Viewer, events: readonly RecordedEvent[]): boolean => view
 
 /** An erased contact has no past either, also as long as its key is there. @throws Refused */
 function refuseErased(events: readonly RecordedEvent[]): void {
-  if (events.some(({ erased, type }) => erased || type === contactEvents.ContactErased.type)) throw erased()
+  if (events.some((event) => event.erased) || events.at(-1)?.type === contactEvents.ContactErased.type) throw erased()
 }
 
 /** `GET /contacts/{id}`, and with `asOf` where there is no snapshot what its stream tells: all but what mail says of it. */

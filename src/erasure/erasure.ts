@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
-import { ErasureReason, Receipt } from '../../schema/erasure.ts'
 import { erasureEvents, Prepared } from '../../schema/erasure-events.ts'
+import { ErasureReason, Receipt } from '../../schema/erasure-receipt.ts'
 import { command, decider, internalCommand } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
 

@@ -1,4 +1,4 @@
-import type { Receipt } from '../../schema/erasure.ts'
+import type { Receipt } from '../../schema/erasure-receipt.ts'
 import { createSigner, type Signature } from '../platform/erasure/receipt.ts'
 import { rewriteDatabase } from '../platform/erasure/rewrite.ts'
 import { askForRewrite, rewriteNow } from '../platform/erasure/rewrite-due.ts'

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Receipt } from '../../schema/erasure.ts'
 import { erasureEvents } from '../../schema/erasure-events.ts'
+import type { Receipt } from '../../schema/erasure-receipt.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import type { Asked } from './erasure.ts'
 import type { Proof } from './proof.ts'

@@ -7,7 +7,6 @@ import { commands } from '../../src/commands.ts'
 import { assignContact } from '../../src/contacts/assign.ts'
 import {
   addContactMethod,
-  addNote,
   addressesOf,
   archiveContact,
   contact,
@@ -19,6 +18,7 @@ import {
   upsertContact,
 } from '../../src/contacts/contact.ts'
 import { notEnriched } from '../../src/contacts/enriched-state.ts'
+import { addNote } from '../../src/contacts/note.ts'
 import type { Command } from '../../src/platform/decider.ts'
 import { Refused } from '../../src/platform/refusal.ts'
 import { fold } from '../../src/platform/runner.ts'
@@ -319,7 +319,8 @@ t.test('the state', async (t) => {
   for (const [type, event] of Object.entries(samples))
     rule(`after ${type}`, () => {
       deepStrictEqual(fold(contact, [created, event]), expected[type as keyof typeof expected])
-      if (type !== 'ContactCreated' && type !== 'ContactErased') deepStrictEqual(fold(contact, [event]), { status: 'unknown' }, 'without a contact it means nothing')
+      if (type !== 'ContactCreated' && type !== 'ContactErased')
+        deepStrictEqual(fold(contact, [event]), { status: 'unknown' }, 'without a contact it means nothing')
     })
   rule('an archived contact that is restored is as it was', () => deepStrictEqual(fold(contact, [created, archived, restored]), known))
   rule('an archived contact keeps its addresses', () =>

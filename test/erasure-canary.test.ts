@@ -2,10 +2,13 @@
  * A whole SmartCRM in one folder, Postgres and log too. Canaries are put everywhere that a person can leave something, the person is erased at once, and
  * every byte of every file is looked at. Then a backup from before is started, and the person is erased again.
  */
+import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { chmod, chown, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import pg from 'pg'
 import { pino } from 'pino'
 import t from 'tap'
@@ -23,6 +26,7 @@ import { adminKey } from './support/api.ts'
 import { finished, upload } from './support/imports.ts'
 import { until } from './support/processes.ts'
 import { mail } from './support/sync.ts'
+import { main } from './support/whole.ts'
 
 t.setTimeout(300_000)
 const ME = 'me@own.example'
@@ -42,9 +46,9 @@ async function startAll(folder: string) {
   const ask = async (method: string, path: string, body?: object) => {
     const headers = { authorization: `Bearer ${adminKey}`, ...(body && { 'content-type': 'application/json' }), prefer: 'wait=20' }
     const response = await fetch(url + path, { method, headers, ...(body && { body: JSON.stringify(body) }) })
-    const text = await response.text()
+    const said = await response.text()
     // biome-ignore lint/suspicious/noExplicitAny: answers of every shape
-    return { status: response.status, body: text === '' ? null : (JSON.parse(text) as any) }
+    return { status: response.status, body: said === '' ? null : (JSON.parse(said) as any) }
   }
   const made = async (path: string, body: object, method = 'POST') => {
     const answer = await ask(method, path, body)
@@ -56,6 +60,7 @@ async function startAll(folder: string) {
     ask,
     made,
     databaseUrl: postgres.url,
+    eventStoreUrl: node.url,
     list: async () => (await ask('GET', '/v1/emails?limit=100')).body.data as { subject: string; from: object[]; to: object[] }[],
     async close() {
       if (isClosed) return
@@ -183,6 +188,18 @@ async function giveTo({ uid, gid }: { uid: number; gid: number }, path: string):
   for (const name of await readdir(path, { recursive: true })) await chown(join(path, name), uid, gid)
 }
 
+/** `smartcrm erasures …` as a process of its own. */
+async function command(dataFolder: string, ...args: string[]) {
+  const { url, databaseUrl, eventStoreUrl } = crm
+  const servers = { SMARTCRM_DATA: dataFolder, DATABASE_URL: databaseUrl, EVENTSTORE_URL: eventStoreUrl }
+  const child = spawn(process.execPath, [main, 'erasures', ...args], {
+    env: { PATH: process.env['PATH'], SMARTCRM_URL: url, SMARTCRM_KEY: adminKey, ...servers },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const [[code], stdout, stderr] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
+  return { code: code as number, stdout, stderr }
+}
+
 const erasure = async () =>
   until('the receipt', async () => {
     const { status, body } = await crm.ask('GET', `/v1/contacts/${id}/erasure`)
@@ -206,6 +223,13 @@ t.test('erased at once, nothing of it is in any byte of any file, but in the mai
   t.equal(emailIds.length, 1)
   const { publicKey } = (await crm.ask('GET', '/v1/erasures/key')).body
   t.equal(faultOfReceipt({ receipt, emailIds, signature, signedBy }, publicKey), null)
+
+  const file = join(root, 'receipt.json')
+  await writeFile(file, JSON.stringify({ receipt, emailIds, signature, signedBy }))
+  t.match(await command(folder, 'verify', file), { code: 0, stdout: /as the service signed it/ })
+  await writeFile(file, JSON.stringify({ receipt: { ...receipt, suppressed: 3 }, emailIds, signature, signedBy }))
+  t.match(await command(folder, 'verify', file, '--key', publicKey), { code: 1, stdout: /changed after it was signed/ })
+  t.match(await command(folder, 'verify', file, '--key', 'none'), { code: 2, stderr: /32 bytes/ })
 
   const client = new pg.Client({ connectionString: crm.databaseUrl })
   await client.connect()
@@ -263,6 +287,7 @@ t.test('a backup from before brings nobody back: the list outside of it erases a
   t.ok(keys.length >= 3)
   t.strictSame(there.rows, [])
   t.equal((await crm.ask('POST', '/v1/contacts', { name: 'Back', methods: [{ type: 'email', value: address }] })).status, 409)
+  t.match(await command(restored, 'apply'), { code: 0, stdout: /Of 1 erasures in the list 0 were made again/ })
   const { receipt } = await erasure()
   t.match(receipt, { contactId: id, reason: 'other', stays: { emails: 1 } })
   await until(

@@ -31,7 +31,7 @@ type ValueRow = {
 }
 type FactRows = {
   values: ValueRow[]
-  own: { field: Field; values: string[] | null; ownIn: number; lockedIn: number | null }[]
+  own: { field: Field; values: string[] | null; ownIn: number; lockedIn: number | null; shown: string[] | null }[]
   methods: { field: Field; value: string; removed: boolean }[]
   undone: string[]
   order: SourceKind[] | null
@@ -43,7 +43,8 @@ export const factsColumn = sql.fragment`(
     (select json_agg(json_build_object('id', value_id, 'enrichmentId', enrichment_id, 'field', field, 'details', details, 'proposedAt', proposed_at,
       'proposedIn', proposed_in, 'place', place, 'decision', decision, 'decidedIn', decided_in) order by proposed_in desc, place)
       from ${tables.enrichmentValues.sql} where contact_id = c."contactId") as "values",
-    (select json_agg(json_build_object('field', field, 'values', own, 'ownIn', coalesce(own_in, -1), 'lockedIn', locked_in))
+    (select json_agg(json_build_object('field', field, 'values', own, 'ownIn', coalesce(own_in, -1), 'lockedIn', locked_in,
+      'shown', shown))
       from ${tables.enrichmentFields.sql} where contact_id = c."contactId") as own,
     (select json_agg(json_build_object('field', field, 'value', value, 'removed', removed))
       from ${tables.enrichmentMethods.sql} where contact_id = c."contactId") as methods,

@@ -20,17 +20,13 @@ const {
   ContactEnrichableChanged,
   ContactErased,
 } = contactEvents
-
-/** The field that a method of a contact is a value of, if any. */
-const fieldOfMethod: Partial<Record<Method['type'], Field>> = { phone: 'phones', url: 'website', social: 'socialProfiles' }
-
 /**
  * What enrichment proposed, and what people say: the facts from which shown-values.ts makes what is shown, whenever it is asked; so that another order of
  * sources needs no row written. And what enrichments were asked for, what they cost, and the pages that they read.
  */
 export const enrichment = projection({
   name: 'enrichment',
-  version: 1,
+  version: 2,
   tables: {
     // `details` is the value as it was proposed (EnrichedValue without id and field).
     enrichmentValues: table(['contactId', 'valueId'], {
@@ -45,13 +41,14 @@ export const enrichment = projection({
       decision: 'text',
       decidedIn: 'integer',
     }),
-    // What people said of a field: `own` is null when they took it back.
+    // What people said of a field: `own` is null when they took it back, `shown` is what was shown of it when it was locked.
     enrichmentFields: table(['contactId', 'field'], {
       contactId: 'uuid',
       field: 'text',
       own: 'json',
       ownIn: 'integer',
       lockedIn: 'integer',
+      shown: 'json',
     }),
     // A removed one stays: enrichment must not bring it back.
     enrichmentMethods: table(['contactId', 'methodId'], {
@@ -162,15 +159,16 @@ export const enrichment = projection({
       enrichmentFields.merge({ contactId, field, own: values, ownIn: revision }),
     ],
     ContactFieldReleased: ({ enrichmentFields }, { contactId, field }) => [enrichmentFields.merge({ contactId, field, own: null })],
-    ContactFieldLocked: ({ enrichmentFields }, { contactId, field }, { revision }) => [
-      enrichmentFields.merge({ contactId, field, lockedIn: revision }),
+    ContactFieldLocked: ({ enrichmentFields }, { contactId, field, shown }, { revision }) => [
+      enrichmentFields.merge({ contactId, field, lockedIn: revision, shown: shown ?? null }),
     ],
-    ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [enrichmentFields.merge({ contactId, field, lockedIn: null })],
+    ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [
+      enrichmentFields.merge({ contactId, field, lockedIn: null, shown: null }),
+    ],
     ContactEnrichmentUndone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.put({ contactId, enrichmentId })],
     ContactEnrichableChanged: ({ enrichmentContacts }, { contactId, enrichable }) => [enrichmentContacts.put({ contactId, enrichable })],
     ContactErased: (tables, { contactId }) => ofContacts.map((table) => tables[table].remove({ contactId })),
-    EnrichmentErased: ({ enrichments, enrichmentCalls, enrichmentReads }, { enrichmentId }) =>
-      [enrichments, enrichmentCalls, enrichmentReads].map((table) => table.remove({ enrichmentId })),
+    EnrichmentErased: (tables, { enrichmentId }) => ofEnrichments.map((table) => tables[table].remove({ enrichmentId })),
     EnrichmentRequested: ({ enrichments }, { enrichmentId, contactId, reason, bulkId }, { id, meta }) => [
       enrichments.put({
         enrichmentId,
@@ -243,7 +241,10 @@ export const enrichment = projection({
   },
 })
 
+/** The field that a method of a contact is a value of, if any. */
+const fieldOfMethod: Partial<Record<Method['type'], Field>> = { phone: 'phones', url: 'website', social: 'socialProfiles' }
 const isField = ({ type }: Method) => fieldOfMethod[type] !== undefined
 const columnsOf = ({ id, type, value }: Method) => ({ methodId: id, field: fieldOfMethod[type]!, value, removed: false })
 const idOf = ({ stream }: { stream: string }) => stream.slice(stream.indexOf('-') + 1)
 const ofContacts = ['enrichmentValues', 'enrichmentFields', 'enrichmentMethods', 'enrichmentUndone', 'enrichmentContacts'] as const
+const ofEnrichments = ['enrichments', 'enrichmentCalls', 'enrichmentReads'] as const

@@ -28,6 +28,8 @@ export type EnrichmentFacts = {
     readonly values: readonly string[] | null
     readonly ownIn: number
     readonly lockedIn: number | null
+    /** The ids of those values that were shown when it was locked. */
+    readonly shown?: readonly string[] | null
   }[]
   /** The contact's own methods, those that were removed too. */
   readonly methods: readonly { readonly field: Field; readonly value: string; readonly removed: boolean }[]
@@ -48,7 +50,7 @@ export function sameness(field: Field, value: string): string {
 /**
  * Which values are applied, and why the others are not. People come first: what they set, removed, accepted or rejected holds whatever enrichments find,
  * before or after; of two words of people on a field the later one. Then values count whose evidence is in the text, the newest of each source, by the
- * order of sources. Pure, and asked whenever a contact is read: another order shows other values of the same events.
+ * order of sources. A locked field stays as it is shown: nothing counts but what was shown when it was locked, and people's words. Pure, and asked whenever a contact is read: another order shows other values of the same events.
  */
 export function verdicts(facts: EnrichmentFacts): Map<string, Verdict> {
   const found = new Map<string, Verdict>()
@@ -67,6 +69,9 @@ function ofField(field: Field, values: readonly ProposedValue[], facts: Enrichme
   const said = facts.own.find((own) => own.field === field)
   const ownIn = said && said.values !== null ? said.ownIn : -1
   const lockedIn = said?.lockedIn ?? null
+  const frozen = said?.shown
+  /** The lock holds it back: it was not shown when the field was locked. */
+  const isHeldBack = ({ id, proposedIn }: ProposedValue) => lockedIn !== null && (frozen ? !frozen.includes(id) : proposedIn > lockedIn)
   const methods = facts.methods.filter((method) => method.field === field)
   const hasOwn = ownIn >= 0 || (fields[field].single && methods.some(({ removed }) => !removed))
   const owned = new Set([...(said?.values ?? []), ...methods.map(({ value }) => value)].map((value) => sameness(field, value)))
@@ -79,7 +84,10 @@ function ofField(field: Field, values: readonly ProposedValue[], facts: Enrichme
     }
   /** Somebody rejected just this, and nobody accepted it later. */
   const isTurnedDown = (value: string) => (turnedDown.get(sameness(field, value)) ?? -1) > 0
-  const newest = newestOfSources(values, facts.undone)
+  const newest = newestOfSources(
+    values.filter((value) => !isHeldBack(value)),
+    facts.undone,
+  )
 
   const verdict = new Map<string, Verdict>()
   const candidates: ProposedValue[] = []
@@ -98,7 +106,7 @@ function ofField(field: Field, values: readonly ProposedValue[], facts: Enrichme
               ? proposed('rejected-before')
               : !isSupported
                 ? proposed('no-evidence')
-                : lockedIn !== null && proposedIn > lockedIn
+                : isHeldBack(value)
                   ? proposed('locked')
                   : newest.get(value.source.kind) !== proposedIn
                     ? proposed('superseded')

@@ -55,7 +55,8 @@ export const contactEvents = events({
   ContactFieldSet: { contactId: Id, field: Field, values: personal(Type.Array(Type.String())) },
   /** The person's word on the field is taken back: what enrichment found counts again. */
   ContactFieldReleased: { contactId: Id, field: Field },
-  ContactFieldLocked: { contactId: Id, field: Field },
+  /** `shown`: the enrichments' values that were shown of it just then, and stay; without it, what was proposed before counts as ever. */
+  ContactFieldLocked: { contactId: Id, field: Field, shown: Type.Optional(Type.Array(Id)) },
   ContactFieldUnlocked: { contactId: Id, field: Field },
   ContactEnrichmentUndone: { contactId: Id, enrichmentId: Id },
   ContactEnrichableChanged: { contactId: Id, enrichable: Type.Boolean() },

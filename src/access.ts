@@ -58,42 +58,28 @@ const aboutAll = new Set<Permission>([
   'metrics:read',
 ])
 
+const member: readonly Permission[] = [
+  'contacts:read',
+  'contacts:write',
+  'emails:read',
+  'emails:write',
+  'mailboxes:read',
+  'mailboxes:write',
+  'imports:read',
+  'imports:write',
+  'enrichment:read',
+  'enrichment:write',
+  'jobs:read',
+  'jobs:write',
+  'snapshots:read',
+]
+
 /** The roles that come with SmartCRM. */
 export const builtInRoles: Readonly<Record<string, readonly Permission[]>> = {
   administrator: allPermissions,
-  member: [
-    'contacts:read',
-    'contacts:write',
-    'emails:read',
-    'emails:write',
-    'mailboxes:read',
-    'mailboxes:write',
-    'imports:read',
-    'imports:write',
-    'enrichment:read',
-    'enrichment:write',
-    'jobs:read',
-    'jobs:write',
-    'snapshots:read',
-  ],
+  member,
   reader: ['contacts:read', 'emails:read', 'mailboxes:read', 'imports:read', 'enrichment:read', 'jobs:read', 'snapshots:read'],
-  service: [
-    ...([
-      'contacts:read',
-      'contacts:write',
-      'emails:read',
-      'emails:write',
-      'mailboxes:read',
-      'mailboxes:write',
-      'imports:read',
-      'imports:write',
-      'enrichment:read',
-      'enrichment:write',
-      'jobs:read',
-      'jobs:write',
-    ] as const),
-    ...(['events:read', 'snapshots:read', 'metrics:read'] as const),
-  ],
+  service: [...member, 'events:read', 'metrics:read'],
   auditor: [
     'contacts:read',
     'erasures:read',

@@ -17,6 +17,7 @@ import { batchRoute } from './contacts/batch.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
 import { dispatch } from './contacts/upsert.ts'
 import { emailFileRoutes, onlySeen } from './emails/routes.ts'
+import { withShownValues } from './enrichment/lock-field.ts'
 import { policy } from './enrichment/policy.ts'
 import { enrichmentRoutes } from './enrichment/routes.ts'
 import { enrichmentMetrics } from './enrichment/status.ts'
@@ -132,7 +133,7 @@ export async function createApp(options: Options): Promise<App> {
     },
   )
 
-  const execute = onlySeen(pool, dispatch(runner, claims))
+  const execute = withShownValues(runner, onlySeen(pool, dispatch(runner, claims)))
   const previews: Readonly<Record<string, Preview>> = { [changeRules.operationId]: rulesPreview(services) }
   for (const command of commands)
     commandRoute(server, command, views[command.decider.category]!, execute, secret, previews[command.operationId])

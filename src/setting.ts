@@ -23,3 +23,17 @@ export const wholeNumber = (least: number, most: number) => (text: string) => {
   if (/^\d{1,9}$/.test(text) && number >= least && number <= most) return number
   throw new Error(`has to be a whole number from ${least} to ${most}`)
 }
+
+export const usDollars = (text: string): number => {
+  if (/^\d{1,9}(\.\d{1,6})?$/.test(text)) return Number(text)
+  throw new Error('has to be an amount in US dollars, like 5 or 0.25')
+}
+
+/** A JSON object; its text, as it is. */
+export const jsonObject = (text: string): string => {
+  try {
+    const parsed: unknown = JSON.parse(text)
+    if (parsed && typeof parsed === 'object' && !Array.isArray(parsed)) return text
+  } catch {}
+  throw new Error('has to be a JSON object')
+}

@@ -123,11 +123,17 @@ export const lockContactField = command(contact, {
   operationId: 'lockContactField',
   method: 'PUT',
   path: '/contacts/{id}/locks/{field}',
-  summary: 'Lock a field: what enrichments propose from now on is not applied by itself',
+  summary: 'Lock a field: what is shown of it stays, whatever enrichments propose, have proposed before, or come to count for',
   body: nothing,
-  decide: (_, state, { id, params }) => {
+  decide: (body, state, { id, params }) => {
     const field = fieldOf(params)
-    return enrichedOf(active(state)).locked.includes(field) ? [] : [ContactFieldLocked({ contactId: id, field })]
+    // Put in by what knows it (src/enrichment/lock-field.ts), not by who asks.
+    const { shown } = body as { shown?: readonly string[] }
+    const { locked, values } = enrichedOf(active(state))
+    if (locked.includes(field)) return []
+    return [
+      ContactFieldLocked({ contactId: id, field, ...(shown && { shown: shown.filter((valueId) => values[valueId]?.field === field) }) }),
+    ]
   },
 })
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { folderFault } from '../data-folder.ts'
 import { Fault } from '../platform/fault.ts'
+import { freePort } from '../platform/ports.ts'
 import { settings } from '../settings.ts'
 
 /** What is chosen at a demo's first start, and is the same at each later one. */
@@ -12,8 +13,12 @@ export type Demo = {
   startedAt: number
   /** Of the simulated Google, so that what it granted once is good after a restart. */
   secret: string
+  /** How many mails the made-up mailbox holds. */
+  mails: number
   /** Shown at each start: nobody keeps a demo's. */
   adminKey: string
+  /** Where the made-up pages are served: the sources of what was found on them name it, so it stays the same. */
+  pagesPort: number
 }
 
 /**
@@ -38,8 +43,10 @@ export async function openDemo(config: Config): Promise<Demo | undefined> {
     throw new Fault(`${folder} holds data that are not a demo's: leave SMARTCRM_DATA unset, or set it to another folder.`)
   const demo: Demo = {
     startedAt: Date.now(),
+    mails: config.demoMails,
     secret: randomBytes(24).toString('base64url'),
     adminKey: `demo-${randomBytes(18).toString('base64url')}`,
+    pagesPort: await freePort(),
   }
   try {
     await writeFile(`${file}.new`, JSON.stringify(demo), { mode: 0o600 })

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { averageCost, type Candidate, candidates, spendingOf } from '../../projections/enrichment-reads.ts'
 import { type BulkFilter, bulkEnrichmentEvents } from '../../schema/enrichment-events.ts'
+import { domainOf, isFreeMail } from '../mailboxes/addresses.ts'
 import type { Database } from '../platform/database.ts'
 import { internalCommand } from '../platform/decider.ts'
 import { FailedForGood, type JobRun } from '../platform/jobs.ts'
@@ -11,7 +12,6 @@ import { mostOf } from '../providers/openai-prices.ts'
 import type { Services } from '../services.ts'
 import { bulk } from './bulk-decider.ts'
 import type { Enrichers } from './enrichers.ts'
-import { isFreeMail } from './free-mail.ts'
 import { requestFor } from './request.ts'
 import { monthOf, spentSoFar } from './spending.ts'
 
@@ -58,7 +58,7 @@ export async function forecast(db: Database, { budget, config, openai }: Enriche
     after = page.at(-1)!.contactId
   }
   const pages = config.apifyToken === undefined ? 0 : config.apifyRunBudget * 1e6
-  const withPages = found.filter(({ urls, emails }) => urls > 0 || emails.some((address) => !isFreeMail(address.split('@')[1]!))).length
+  const withPages = found.filter(({ urls, emails }) => urls > 0 || emails.some((address) => !isFreeMail(domainOf(address)))).length
   const model = mostOf(openai, MOST_SENT_BYTES)
   const average = await averageCost(db)
   const spent = spentSoFar(await spendingOf(db, monthOf(now)), now)

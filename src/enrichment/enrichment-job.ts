@@ -3,7 +3,7 @@ import { Id } from '../../schema/shared.ts'
 import { defineJob, type JobRun } from '../platform/jobs.ts'
 import type { Services } from '../services.ts'
 import { runBulk } from './bulk.ts'
-import { runEnrichment } from './run-enrichment.ts'
+import { endCancelled, runEnrichment } from './run-enrichment.ts'
 
 /** It decides by itself when to give up (src/enrichment/paid-call.ts): a worker's death must never be what ends it. */
 const untilItEnds = { retries: 100_000, backoff: { baseSeconds: 1, maxSeconds: 15 } }
@@ -15,7 +15,15 @@ export const enrichJob = defineJob({
   result: Type.Object({ state: Type.String(), values: Type.Integer(), code: Type.Optional(Type.String()) }),
   concurrency: 16,
   ...untilItEnds,
+  afterCancel: 'enrich-cancelled',
   run: ({ enrichmentId }, job: JobRun<Services>) => runEnrichment(enrichmentId, job),
+})
+
+export const enrichCancelledJob = defineJob({
+  queue: 'enrich-cancelled',
+  schema: Type.Object({ enrichmentId: Id }),
+  shown: ['enrichmentId'],
+  run: ({ enrichmentId }, job: JobRun<Services>) => endCancelled(enrichmentId, job),
 })
 
 export const enrichBulkJob = defineJob({

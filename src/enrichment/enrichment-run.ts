@@ -24,6 +24,7 @@ export type EnrichmentRun = {
   step(name: string, command: Command, body: object): Promise<void>
   /** The same on a month's spending. */
   spend(name: string, command: Command, body: object, spendingId: string): Promise<void>
+  requestedAt(): string
   /** When the call that is open was intended, and begun. */
   intendedAt(): string
   begunAt(): string
@@ -81,6 +82,7 @@ export async function openRun(enrichmentId: string, job: JobRun<Services>, now =
     async spend(name, command, body, spendingId) {
       await execute(`${name} ${current.deferrals}`, command, body, { id: spendingId })
     },
+    requestedAt: () => events[0]!.meta.at,
     intendedAt: () => timeOf('EnrichmentCallIntended') ?? events[0]!.meta.at,
     begunAt: () => timeOf('EnrichmentCallBegun') ?? events[0]!.meta.at,
     spendingId: () => (events.findLast(({ type }) => type === 'EnrichmentCallIntended')!.data as { spendingId: string }).spendingId,

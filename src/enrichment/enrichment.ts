@@ -17,7 +17,7 @@ const {
   EnrichmentErased,
 } = enrichmentEvents
 
-/** A paid call that was intended, and whose result is not there yet. `remoteId`: its id at the vendor, where that is known. */
+/** A paid call that was intended, and whose result is not there (yet: an enrichment may fail before). `remoteId`: its id at the vendor, where that is known. */
 export type Call = {
   readonly callId: string
   readonly vendor: Vendor
@@ -84,9 +84,9 @@ export const enrichment = decider<Enrichment, typeof enrichmentEvents>(
     EnrichmentPagesRead: (state, { pages, fault }) => change(state, () => ({ call: null, pages, pagesFault: fault ?? null })),
     EnrichmentAnswered: (state, { values }) => change(state, () => ({ call: null, values })),
     EnrichmentCompleted: (state) => change(state, () => ({ status: 'enriched' })),
-    EnrichmentFailed: (state, { code, message }) => change(state, () => ({ status: 'failed', call: null, failure: { code, message } })),
+    EnrichmentFailed: (state, { code, message }) => change(state, () => ({ status: 'failed', failure: { code, message } })),
     EnrichmentErased: (state) =>
-      change(state, () => ({ status: 'failed', call: null, failure: { code: 'erased', message: 'The contact was erased.' } })),
+      change(state, () => ({ status: 'failed', failure: { code: 'erased', message: 'The contact was erased.' } })),
   },
 )
 

@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import type { Method } from '../../schema/contact-events.ts'
 import type { SourceKind } from '../../schema/enrichment.ts'
 import type { FetchedPage, SourceReference } from '../../schema/enrichment-events.ts'
-import { isFreeMail } from './free-mail.ts'
+import { isFreeMail } from '../mailboxes/addresses.ts'
 
 /** What is known of a contact that may be told to a vendor. */
 export type Person = {

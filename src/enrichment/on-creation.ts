@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Candidate, createdSince, policyNow } from '../../projections/enrichment-reads.ts'
+import { domainOf, isFreeMail } from '../mailboxes/addresses.ts'
 import type { Logger } from '../platform/log.ts'
 import { Refused } from '../platform/refusal.ts'
 import { uuidv5 } from '../platform/uuid.ts'
 import type { Services } from '../services.ts'
-import { isFreeMail } from './free-mail.ts'
 import { requestFor } from './request.ts'
 
 const EVERY_MS = 5_000
@@ -16,8 +16,7 @@ const AT_ONCE = 200
 const NAMESPACE = '7d0b6a1c-95a4-4f3b-8d31-0d6a52c0e4b8'
 
 /** Whether a contact may be enriched by itself: somebody who has only free-mail addresses is not a company's affair. */
-export const isForPolicy = ({ emails }: Pick<Candidate, 'emails'>): boolean =>
-  emails.some((address) => !isFreeMail(address.split('@')[1] ?? ''))
+export const isForPolicy = ({ emails }: Pick<Candidate, 'emails'>): boolean => emails.some((address) => !isFreeMail(domainOf(address)))
 
 /**
  * Asks for the enrichment of contacts that were created since the policy says so. It looks into the tables, rather than make a job of each contact that

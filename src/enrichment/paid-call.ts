@@ -2,10 +2,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { SourceReference } from '../../schema/enrichment-events.ts'
 import { Failed } from '../platform/jobs.ts'
 import { Refused } from '../platform/refusal.ts'
+import { uuidv5 } from '../platform/uuid.ts'
 import { type Enricher, type Looked, NotTaken, OutcomeUnknown, VendorAway, VendorRefused } from '../providers/enricher.ts'
 import { callBegun, callDeferred, intendCall } from './enrichment.ts'
 import type { EnrichmentRun } from './enrichment-run.ts'
 import { EnrichmentEnds, falter, insist, reserve, settle } from './ledger.ts'
+
+/** The ids of an enrichment's two calls, the same in every attempt. */
+export const pagesCallOf = (enrichmentId: string): string => uuidv5('pages', enrichmentId)
+export const modelCallOf = (enrichmentId: string): string => uuidv5('model', enrichmentId)
 
 export type Paid<Result> = { readonly looked: Exclude<Looked<Result>, { state: 'running' }>; readonly costMicroUsd: number }
 

@@ -4,13 +4,12 @@ import { contact, known } from '../contacts/contact.ts'
 import { inOrder } from '../platform/in-order.ts'
 import { Refused } from '../platform/refusal.ts'
 import { fold } from '../platform/runner.ts'
-import { uuidv5 } from '../platform/uuid.ts'
 import type { Services } from '../services.ts'
 import { pagesRead } from './enrichment.ts'
 import type { EnrichmentRun } from './enrichment-run.ts'
 import { EnrichmentEnds } from './ledger.ts'
 import { addressesToRead, contentHash, type Person } from './material.ts'
-import { paidCall } from './paid-call.ts'
+import { pagesCallOf, paidCall } from './paid-call.ts'
 
 type PageReader = Awaited<ReturnType<Services['enrichers']['pages']>>
 
@@ -57,7 +56,7 @@ async function readThese(
     return
   }
   const request = { addresses, name: person.name, company: person.company }
-  const callId = uuidv5('pages', enrichmentId)
+  const callId = pagesCallOf(enrichmentId)
   const sent = [
     'addresses',
     ...(/\{\{name\}\}/.test(config.apifyInput) ? ['name'] : []),

@@ -4,16 +4,16 @@ import type { EnrichedValue } from '../../schema/enrichment.ts'
 import { mayBeEnriched, recordEnriched } from '../contacts/enriched.ts'
 import { Failed, JobAborted, type JobRun } from '../platform/jobs.ts'
 import { Refused, Unavailable } from '../platform/refusal.ts'
-import { uuidv5 } from '../platform/uuid.ts'
 import { mostOf } from '../providers/openai-prices.ts'
 import type { Services } from '../services.ts'
 import { answered, completeEnrichment, failEnrichment } from './enrichment.ts'
 import { type EnrichmentRun, openRun } from './enrichment-run.ts'
 import { EnrichmentEnds, settle } from './ledger.ts'
 import { choose, contentHash, type Material } from './material.ts'
-import { paidCall } from './paid-call.ts'
+import { modelCallOf, pagesCallOf, paidCall } from './paid-call.ts'
 import { AnswerSchema, INSTRUCTIONS, messageOf, PROMPT_VERSION, readAnswer, UnfitAnswer } from './prompt.ts'
 import { contactOf, personOf, readPages } from './read-pages.ts'
+import { monthOf, spendingIdOf } from './spending.ts'
 
 type Ended = { state: 'enriched' | 'failed'; values: number; code?: string }
 
@@ -60,12 +60,42 @@ async function endWith(run: EnrichmentRun, { signal, attempt }: JobRun<Services>
 
 const isCancelled = ({ aborted, reason }: AbortSignal) => aborted && reason instanceof JobAborted && reason.reason === 'cancelled'
 
+const CANCELLED = 'Somebody cancelled it.'
+
 /** Somebody cancelled the job: a call that is open counts as paid. */
 async function cancelled(run: EnrichmentRun): Promise<EnrichmentEnds> {
   const { call } = run.state()
   const costMicroUsd = call?.estimatedMicroUsd ?? 0
   if (call) await settle(run, { callId: call.callId, vendor: call.vendor, microUsd: costMicroUsd }, 'unknown', costMicroUsd, 'same')
-  return new EnrichmentEnds('cancelled', 'Somebody cancelled it.', costMicroUsd)
+  return new EnrichmentEnds('cancelled', CANCELLED, costMicroUsd)
+}
+
+/**
+ * Ends an enrichment whose job was cancelled, unless whoever was at it has done so: it may have been waiting, or its worker was killed. Settled is by what
+ * the stream says once it is over: what is open counts as paid, and what was reserved and never intended is given back. A worker that is still at it begins
+ * nothing more, since it cannot intend it.
+ */
+export async function endCancelled(enrichmentId: string, job: JobRun<Services>): Promise<Record<string, never>> {
+  const run = await openRun(enrichmentId, job)
+  const { status, call: open } = run.state()
+  if (status === 'running') {
+    const end = { code: 'cancelled', message: CANCELLED, costMicroUsd: open?.estimatedMicroUsd ?? 0 }
+    await run.step('fail', failEnrichment, end).catch(async (error) => {
+      if (!(error instanceof Refused) || (await run.reload()).status === 'running') throw error
+    })
+  }
+  const { call } = run.state()
+  const months = [run.requestedAt(), run.now().toISOString()].map((at) => spendingIdOf(monthOf(at)))
+  for (const [vendor, callId] of [
+    ['apify', pagesCallOf(enrichmentId)],
+    ['openai', modelCallOf(enrichmentId)],
+  ] as const) {
+    const isOpen = call?.callId === callId
+    const microUsd = isOpen ? call.estimatedMicroUsd : 0
+    for (const spendingId of new Set(isOpen ? [call.spendingId] : months))
+      await settle(run, { callId, vendor, microUsd }, isOpen ? 'unknown' : 'not-taken', microUsd, 'same', undefined, spendingId)
+  }
+  return {}
 }
 
 /** Errors after which trying again is no use. */
@@ -104,7 +134,7 @@ async function askModel(run: EnrichmentRun, services: Services): Promise<void> {
   const request = { instructions: INSTRUCTIONS, input, schema }
   const { looked, costMicroUsd } = await paidCall(run, {
     enricher,
-    callId: uuidv5('model', enrichmentId),
+    callId: modelCallOf(enrichmentId),
     microUsd: mostOf(openai, Buffer.byteLength(JSON.stringify(request))),
     request,
     intent: {
@@ -126,7 +156,7 @@ async function askModel(run: EnrichmentRun, services: Services): Promise<void> {
     if (!(error instanceof UnfitAnswer)) throw error
     throw new EnrichmentEnds('answer-invalid', error.message, costMicroUsd)
   }
-  await run.step('answered', answered, { callId: uuidv5('model', enrichmentId), costMicroUsd, inputTokens, outputTokens, values })
+  await run.step('answered', answered, { callId: modelCallOf(enrichmentId), costMicroUsd, inputTokens, outputTokens, values })
 }
 
 function nothingToRead(run: EnrichmentRun): EnrichmentEnds {

@@ -1,5 +1,5 @@
 import { concealJob } from '../contacts/conceal-job.ts'
-import { enrichBulkJob, enrichJob } from '../enrichment/enrichment-job.ts'
+import { enrichBulkJob, enrichCancelledJob, enrichJob } from '../enrichment/enrichment-job.ts'
 import { eraseJob } from '../erasure/erase-job.ts'
 import { rewriteJob } from '../erasure/rewrite-job.ts'
 import { importJob } from '../import/import-job.ts'
@@ -19,6 +19,7 @@ export const jobTypes: readonly JobType<Services>[] = [
   accessJob,
   enrichJob,
   enrichBulkJob,
+  enrichCancelledJob,
   verifyJob,
   auditJob,
   eraseJob,

@@ -1,6 +1,6 @@
 /**
  * Domains whose addresses anybody can have: they say nothing of who somebody works for. Made by hand: the large providers of free mail of all countries,
- * under all the domains that they give to everybody. Names below one of them belong to it.
+ * under all the domains that they give to everybody, and those of addresses that forward or last for a while. Names below one of them belong to it.
  */
 const names = `
 gmail.com googlemail.com
@@ -28,7 +28,7 @@ wp.pl o2.pl onet.pl onet.eu interia.pl interia.eu op.pl tlen.pl gazeta.pl
 seznam.cz email.cz centrum.cz post.cz volny.cz azet.sk zoznam.sk centrum.sk
 freemail.hu citromail.hu indamail.hu abv.bg mail.bg dir.bg
 mail.ru bk.ru inbox.ru list.ru internet.ru rambler.ru yandex.ru yandex.com ya.ru yandex.by yandex.kz yandex.ua ukr.net i.ua meta.ua
-inbox.lv mail.ee hot.ee
+inbox.lv inbox.lt mail.ee hot.ee
 qq.com foxmail.com 163.com 126.com yeah.net sina.com sina.cn sohu.com aliyun.com 139.com 189.cn 21cn.com tom.com
 naver.com hanmail.net daum.net nate.com
 docomo.ne.jp ezweb.ne.jp softbank.ne.jp nifty.com biglobe.ne.jp
@@ -37,6 +37,7 @@ walla.co.il walla.com zahav.net.il
 mynet.com
 telia.com spray.se bredband.net online.no
 sapo.pt iol.pt
+duck.com anonaddy.com simplelogin.com mailinator.com guerrillamail.com 10minutemail.com yopmail.com trashmail.com
 `
 
 export const freeMailDomains: ReadonlySet<string> = new Set(names.trim().split(/\s+/))

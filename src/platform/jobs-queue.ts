@@ -5,6 +5,7 @@ import type { JobType, NewJob } from './jobs.ts'
 import { allowRetries, CANCEL_CHANNEL, notify, putInOrder, WAKE_CHANNEL } from './jobs-store.ts'
 import type { Logger } from './log.ts'
 import type { Traced } from './tracing.ts'
+import { uuidv5 } from './uuid.ts'
 
 /** What a job's row holds of it. */
 export type Envelope = Traced & { readonly data: unknown; readonly correlationId: string; readonly causationId: string }
@@ -21,7 +22,7 @@ export type Jobs = {
   enqueue(db: Database, jobs: readonly NewJob[]): Promise<void>
   /** Tries a job that failed for good, or that waits for its next attempt, at once. @returns false when it is in another state by now */
   retry(type: JobType, id: string): Promise<boolean>
-  /** Ends a job for good; one that runs is told to stop. @returns false when it is over */
+  /** Ends a job for good; one that runs is told to stop, and the job that its type names puts in order what it leaves. @returns false when it is over */
   cancel(type: JobType, id: string): Promise<boolean>
   close(): Promise<void>
 }
@@ -110,7 +111,7 @@ export function openJobs(options: JobsOptions): Jobs {
     deleteAfterSeconds: 0,
   })
 
-  return {
+  const jobs: Jobs = {
     types,
     pool,
     ready,
@@ -139,12 +140,19 @@ export function openJobs(options: JobsOptions): Jobs {
         return row !== undefined
       })
     },
-    async cancel({ queue }, id) {
+    async cancel({ queue, afterCancel }, id) {
       const boss = await ready()
       return pool.transaction(async (db) => {
         // One that failed for good can only be cancelled as one that is to be tried again.
         await boss.retry(queue, id, { db: onBehalfOf(db) })
         const { affected } = (await boss.cancel(queue, id, { db: onBehalfOf(db) })) as { affected: number }
+        if (affected > 0 && afterCancel) {
+          const [job] = await boss.findJobs<Envelope>(queue, { id, db: onBehalfOf(db) })
+          const { data, correlationId } = job!.data
+          // In the same transaction: what is cancelled is put in order, whoever dies now.
+          const after = { id: uuidv5('cancelled', id), queue: afterCancel, key: job!.singletonKey!, data: data as object }
+          await jobs.enqueue(db, [{ ...after, correlationId, causationId: id }])
+        }
         await notify(db, CANCEL_CHANNEL, id)
         // What waited behind it may go on.
         await notify(db, WAKE_CHANNEL, queue)
@@ -156,6 +164,7 @@ export function openJobs(options: JobsOptions): Jobs {
       await started?.stop({ graceful: false })
     },
   }
+  return jobs
 }
 
 /** pg-boss's statements on our own connection, so that they are part of our transaction. */

@@ -49,6 +49,8 @@ export type JobType<S = never> = {
   readonly shown: readonly string[]
   /** What of the result is stored and shown: nothing that names anybody. */
   readonly result: TObject
+  /** The queue of the job, of the same data and key, that puts in order what a cancelled one leaves: it may have been waiting, and then nobody is at it. */
+  readonly afterCancel?: string
   run(data: never, job: JobRun<S>): Promise<object | undefined>
 }
 
@@ -58,7 +60,7 @@ type Declared<D extends TSchema, R extends TObject, S> = {
   run(data: Static<D>, job: JobRun<S>): Promise<Static<R> | undefined>
   result?: R
   shown?: readonly (keyof Static<D> & string)[]
-} & Partial<Pick<JobType, 'concurrency' | 'retries' | 'backoff' | 'ordered'>>
+} & Partial<Pick<JobType, 'concurrency' | 'retries' | 'backoff' | 'ordered' | 'afterCancel'>>
 
 /**
  * Declares a job. `run` is run at least once: what it does outside of `execute` must bear a repeat.

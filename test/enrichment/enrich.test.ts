@@ -2,9 +2,21 @@ import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { ContactValue, ShownValue } from '../../schema/enrichment.ts'
+import { intendCall } from '../../src/enrichment/enrichment.ts'
 import { enrichCreated } from '../../src/enrichment/on-creation.ts'
+import { pagesCallOf } from '../../src/enrichment/paid-call.ts'
+import { requestFor } from '../../src/enrichment/request.ts'
+import { endCancelled } from '../../src/enrichment/run-enrichment.ts'
+import { monthOf, reserveCall, spending, spendingIdOf } from '../../src/enrichment/spending.ts'
+import type { Command } from '../../src/platform/decider.ts'
+import { createLogger } from '../../src/platform/log.ts'
+import { fold } from '../../src/platform/runner.ts'
+import { uuidv5 } from '../../src/platform/uuid.ts'
+import { testApi } from '../support/api.ts'
 import { ended, enrichingApi, people } from '../support/enrichment.ts'
 import { finished, upload } from '../support/imports.ts'
+import { request } from '../support/services.ts'
+import { vendorEnv } from '../support/vendors/env.ts'
 import { companyOf } from '../support/vendors/made-up-pages.ts'
 
 t.setTimeout(240_000)
@@ -196,7 +208,10 @@ t.test('another order of sources shows other values of the same events, and nobo
     nextStep: { value: /^send the manual/ },
     lastTopics: [{ value: 'The manual' }],
   })
+  t.equal((await api.ask('PUT', `/v1/contacts/${id}/locks/location`)).status, 200)
   await api.after(await api.ask('PUT', '/v1/enrichment/sources', { order: ['profile-page', 'company-page', 'mail'] }), '/v1/enrichment')
+  t.match(await location(), { value: 'Vienna' }, 'a locked field stays as it is shown')
+  await api.after(await api.ask('DELETE', `/v1/contacts/${id}/locks/location`), '/v1/enrichment')
   t.match(await location(), { value: 'Porto' })
   t.strictSame([apify.requests.length, openai.requests.length], calls)
 })
@@ -335,13 +350,70 @@ t.test('a job that somebody cancels ends its enrichment; what was begun counts a
     async () => (await get('/v1/enrichment')).vendors[0].running,
     (running) => running === 1,
   )
+  // One that waits for its turn at the contact is at nobody, and ends, too.
+  const { body: waiting } = await api.ask('POST', `/v1/contacts/${id}/enrich`, {})
+  await shows(
+    () => get(`/v1/jobs/${waiting.jobId}`),
+    ({ state }) => state === 'waiting',
+  )
+  t.equal((await api.ask('POST', `/v1/jobs/${waiting.jobId}/cancel`)).status, 200)
+  t.match(await ended(enrichmentOf, id, waiting.id), { state: 'failed', code: 'cancelled', usd: 0, calls: [] })
+  t.equal((await get('/v1/enrichment')).vendors[0].running, 1, 'the other goes on')
+
   t.equal((await api.ask('POST', `/v1/jobs/${body.jobId}/cancel`)).status, 200)
   const done = await ended(enrichmentOf, id, body.id)
   t.match(done, { state: 'failed', code: 'cancelled', usd: 0.05 })
+  const settled = await shows(
+    async () => (await get(`/v1/jobs?queue=enrich-cancelled&state=done`)).data as { id: string }[],
+    (data) => data.length === 2,
+  )
+  t.equal(settled.length, 2)
   await shows(
     async () => (await get('/v1/enrichment')).vendors[0].running,
     (running) => running === 0,
   )
+})
+
+t.test('what a killed worker leaves of an enrichment is put in order when its job is cancelled', async (t) => {
+  // Without a worker nobody is at it but the test.
+  const { services, ask } = await testApi(t, { env: vendorEnv(apify, openai) })
+  const { runner } = services
+  const { body: made } = await ask('POST', '/v1/contacts', { name: 'Ada' })
+  const spendingId = spendingIdOf(monthOf(new Date().toISOString()))
+  const spent = async () => fold(spending, await runner.load(`spending-${spendingId}`))
+  for (const intended of [false, true]) {
+    const { id: enrichmentId } = await requestFor(services, { contactId: made.id, reason: 'asked' }, request())
+    const callId = pagesCallOf(enrichmentId)
+    const before = (await spent())?.monthMicroUsd ?? 0
+    const call = { callId, vendor: 'apify', enrichmentId, microUsd: 1_000, limits: services.enrichers.limitsOf('apify') }
+    await runner.execute(reserveCall, call, { id: spendingId }, request())
+    if (intended) {
+      const intent = {
+        callId,
+        vendor: 'apify',
+        spendingId,
+        estimatedMicroUsd: 1_000,
+        contentSha256: '',
+        sent: [],
+        addresses: [],
+        sources: [],
+      }
+      await runner.execute(intendCall, intent, { id: enrichmentId }, request())
+    }
+    const { signal } = new AbortController()
+    const execute = (name: string, command: Command, body: unknown, params: Record<string, string>) =>
+      runner.execute(command, body, params, request(uuidv5(name, enrichmentId)))
+    const cancel = () => endCancelled(enrichmentId, { services, signal, log: createLogger('silent', 'test'), execute } as never)
+    await cancel()
+    const events = await runner.load(`enrichment-${enrichmentId}`)
+    t.match(events.at(-1), { type: 'EnrichmentFailed', data: { code: 'cancelled', costMicroUsd: intended ? 1_000 : 0 } })
+    const after = (await spent())!
+    t.strictSame(after.open, [], 'nothing stays reserved')
+    t.equal(after.monthMicroUsd - before, intended ? 1_000 : 0, 'what was intended counts as paid')
+    await cancel()
+    t.equal((await runner.load(`enrichment-${enrichmentId}`)).length, events.length, 'again changes nothing')
+    t.strictSame(await spent(), after)
+  }
 })
 
 t.test('whoever is not to be enriched is not told of to anybody', async (t) => {

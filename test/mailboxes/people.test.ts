@@ -111,6 +111,17 @@ t.test('a name is made of an address as people would read it', async (t) => {
 
 t.test('the list of providers of free mail holds domains in their normal form, and those that everybody knows', async (t) => {
   for (const domain of freeMailDomains) if (normalizeEmail(`a@${domain}`) !== `a@${domain}`) t.fail(domain)
-  for (const domain of ['gmail.com', 'outlook.com', 'yahoo.fr', 'gmx.de', 'web.de', 'qq.com', 'proton.me']) t.ok(isFreeMail(domain), domain)
+  for (const domain of [
+    'gmail.com',
+    'outlook.com',
+    'yahoo.fr',
+    'gmx.de',
+    'web.de',
+    'qq.com',
+    'proton.me',
+    'mailinator.com',
+    'name.duck.com',
+  ])
+    t.ok(isFreeMail(domain), domain)
   for (const domain of ['example.com', 'notgmail.com', 'google.com', 'com']) t.notOk(isFreeMail(domain), domain)
 })

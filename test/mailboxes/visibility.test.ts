@@ -1,8 +1,10 @@
 import t from 'tap'
 import { mailboxIdOf } from '../../src/mailboxes/consent.ts'
 import { createApiKeys } from '../../src/platform/api-keys.ts'
+import { ended } from '../support/enrichment.ts'
 import { ADA, googleApi } from '../support/google-api.ts'
 import { finished, upload } from '../support/imports.ts'
+import { startOpenAi } from '../support/openai/openai.ts'
 import { positionOf, ready, withAsOf } from '../support/past-answers.ts'
 import { until } from '../support/processes.ts'
 import { mail } from '../support/sync.ts'
@@ -16,6 +18,7 @@ const file = (subject: string) =>
       '--b\r\nContent-Type: application/pdf; name=plan.pdf\r\nContent-Disposition: attachment; filename=plan.pdf\r\n\r\nbytes\r\n--b--\r\n',
   )
 const [closed, shared] = [file('closed'), mail('shared', { to, from: 'Grace <grace@example.net>' })]
+const openai = await startOpenAi(t)
 const { api, google, connect } = await googleApi(
   t,
   {
@@ -24,7 +27,7 @@ const { api, google, connect } = await googleApi(
       { address: 'bea@example.org', messages: [{ raw: shared }] },
     ],
   },
-  { worker: true, env: { MAILBOX_SYNC_SECONDS: '600' } },
+  { worker: true, env: { MAILBOX_SYNC_SECONDS: '600', OPENAI_URL: openai.url, OPENAI_API_KEY: openai.key } },
 )
 const { vault, pool } = api.services
 const [ada, bea] = [ADA, 'bea@example.org'].map((address) => mailboxIdOf(vault.secret('mailboxes'), 'google', address)) as [string, string]
@@ -45,6 +48,14 @@ const share = async (visibility: string) =>
 const raw = async (path: string, headers: Record<string, string>) => {
   const answer = await fetch(api.url + path, { headers: { authorization: 'Bearer a-key-for-tests-0123456789', ...headers } })
   return { status: answer.status, text: await answer.text() }
+}
+
+/** Has the contact enriched, by a mailbox's own owner. @returns how it ended, and all that the vendor was sent for it */
+async function told() {
+  const before = openai.asked().length
+  const { body } = await api.ask('POST', `/v1/contacts/${grace}/enrich`, {})
+  const { state, code, calls } = await ended(async (id) => (await api.ask('GET', `/v1/contacts/${id}/enrichment`)).body, grace, body.id)
+  return { state, code, sent: calls.flatMap(({ sent }) => sent), text: JSON.stringify(openai.asked().slice(before)) }
 }
 
 /** Everywhere that a mail can be read: what somebody is shown there, as one text. */
@@ -105,6 +116,17 @@ t.test('others see metadata alone, until it is shared', async (t) => {
     t.equal((seen[name]!.answer as { status: number }).status, 403, name)
     t.match(seen[name]!.text, /content-not-shared/)
   }
+})
+
+t.test('no vendor is told of mails whose mailbox does not share them, whoever has the contact enriched', async (t) => {
+  t.match(await told(), { state: 'failed', code: 'nothing-to-read', sent: [], text: '[]' })
+  await share('subject')
+  const bySubject = await told()
+  t.match(bySubject, { state: 'enriched', sent: ['name', 'mail-subject'], text: /closed/ })
+  t.notMatch(bySubject.text, /secretword|plan\.pdf/)
+  await share('everything')
+  t.match(await told(), { state: 'enriched', sent: ['name', 'mail-subject', 'mail-text'], text: /the secretword/ })
+  await share('metadata')
 })
 
 t.test('with subjects shared, others see these too', async (t) => {
@@ -190,6 +212,9 @@ t.test('a live reader sees more when more is shared, and each share is an event'
   t.strictSame(
     data.map(({ actor, data }: { actor: string; data: { visibility: string } }) => [actor, data.visibility]),
     [
+      ['key:admin', 'subject'],
+      ['key:admin', 'everything'],
+      ['key:admin', 'metadata'],
       ['key:admin', 'subject'],
       ['key:admin', 'metadata'],
       ['key:admin', 'everything'],

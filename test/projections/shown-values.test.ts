@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { contacts } from '../../projections/contacts.ts'
 import { enrichment } from '../../projections/enrichment.ts'
+import { factsFromMemory } from '../../projections/enrichment-facts.ts'
 import { type EnrichmentFacts, sameness, shownValues, verdicts } from '../../projections/shown-values.ts'
 import { contactEvents } from '../../schema/contact-events.ts'
 import type { NewEvent } from '../../schema/define.ts'
@@ -41,28 +42,14 @@ const { ContactFieldSet, ContactFieldReleased, ContactFieldLocked, ContactFieldU
 
 /** The facts as the projection's rows have them after these events of a contact. */
 function factsAfter(events: readonly NewEvent[], order: readonly SourceKind[] = sourceKinds): EnrichmentFacts {
-  const tables = foldInMemory(enrichment, recorded(events, 1, `contact-${contactId}`))
-  // biome-ignore lint/suspicious/noExplicitAny: rows of a table
-  const rows = (name: any): any[] => tables.rows(name)
-  return {
-    values: rows('enrichmentValues').map(({ valueId, enrichmentId, field, details, proposedIn, decision, decidedIn }) => ({
-      ...details,
-      id: valueId,
-      enrichmentId,
-      field,
-      proposedIn,
-      decision,
-      decidedIn,
-    })),
-    own: rows('enrichmentFields').map(({ field, own, ownIn, lockedIn }) => ({ field, values: own, ownIn: ownIn ?? -1, lockedIn })),
-    methods: rows('enrichmentMethods'),
-    undone: rows('enrichmentUndone').map(({ enrichmentId }) => enrichmentId),
-    order,
-  }
+  return factsFromMemory(foldInMemory(enrichment, recorded(events, 1, `contact-${contactId}`)), order)
 }
 const shown = (events: readonly NewEvent[], order?: readonly SourceKind[]) =>
   shownValues(factsAfter(events, order)) as Record<string, ShownValue & ShownValue[]>
 const why = (events: readonly NewEvent[], number: number) => Object.values(verdicts(factsAfter(events)).get(id(number))!).join(' ')
+/** As the command puts it: with the values that are shown of the field just then. */
+const lockAfter = (events: readonly NewEvent[], field: Field, order?: readonly SourceKind[]) =>
+  ContactFieldLocked({ contactId, field, shown: [shown(events, order)[field] ?? []].flat().flatMap(({ valueId }) => valueId ?? []) })
 const created = ContactCreated({ contactId, name: 'Ada', methods: [] })
 const found = (enrichmentId: number, ...values: EnrichedValue[]) => ContactEnriched({ contactId, enrichmentId: id(enrichmentId), values })
 
@@ -112,9 +99,24 @@ t.test('what is shown of a field', async (t) => {
     deepStrictEqual(shown([...events, ContactValueAccepted({ contactId, valueId: id(20) })])['location']!.value, ' LEEDS ')
   })
   rule('is not changed while it is locked', () => {
-    const locked = [created, page, ContactFieldLocked({ contactId, field: 'location' }), found(101, value(20, 'location', 'Hull'))]
-    deepStrictEqual(why(locked, 20), 'proposed locked')
-    deepStrictEqual(shown([...locked, ContactFieldUnlocked({ contactId, field: 'location' })])['location']!.value, 'Hull')
+    const hull = found(101, value(20, 'location', 'Hull'))
+    // An older event of a lock does not say what was shown.
+    for (const lock of [lockAfter([created, page], 'location'), ContactFieldLocked({ contactId, field: 'location' })]) {
+      const locked = [created, page, lock, hull]
+      deepStrictEqual(why(locked, 20), 'proposed locked')
+      deepStrictEqual(shown(locked)['location']!.value, 'Leeds', 'a newer value of the same source does not take it away either')
+      deepStrictEqual(shown([...locked, ContactFieldUnlocked({ contactId, field: 'location' })])['location']!.value, 'Hull')
+    }
+  })
+  rule('while it is locked is what was shown, also where another source comes to count for more, and nothing where nothing was', () => {
+    const locked = [created, page, lockAfter([created, page], 'location')]
+    deepStrictEqual(shown(locked, ['mail', 'company-page'])['location']!.value, 'Leeds')
+    deepStrictEqual(why(locked, 11), 'proposed locked', 'what was proposed before is held back, too')
+    const empty = [created, lockAfter([created], 'location'), page]
+    deepStrictEqual(shown(empty), {})
+    const rejected = [...locked, ContactValueRejected({ contactId, valueId: id(10) })]
+    deepStrictEqual(shown(rejected), {}, 'a person who rejects it brings nothing else in by that')
+    deepStrictEqual(shown([...locked, ContactValueAccepted({ contactId, valueId: id(11) })])['location']!.value, 'York')
   })
   rule('is what was there before an enrichment that is undone, but for what was accepted of it', () => {
     const undone = [
@@ -153,6 +155,55 @@ t.test('what is shown of a field', async (t) => {
     deepStrictEqual(shown([ContactCreated({ contactId, name: 'Ada', company: 'Navy', methods: [] }), company]), {})
     deepStrictEqual(shown([created, company, ContactCompanyChanged({ contactId, company: null })]), {})
   })
+})
+
+t.test('a locked field stays as it is shown, whatever was proposed before, is proposed later, or counts for more', async () => {
+  const fieldOf = fc.constantFrom<Field>('jobTitle', 'location', 'interests')
+  const text = fc.constantFrom('Leeds', 'York', 'Hull')
+  const order = fc.shuffledSubarray([...sourceKinds])
+  const values = fc.array(fc.tuple(fieldOf, text, fc.constantFrom(...sourceKinds), fc.boolean()), { maxLength: 6 })
+  const step = fc.oneof(
+    { weight: 3, arbitrary: fc.record({ values }) },
+    { weight: 1, arbitrary: fc.record({ set: fieldOf, text }) },
+    { weight: 1, arbitrary: fc.record({ nth: fc.nat(9), accepted: fc.boolean() }) },
+  )
+  let held = 0
+  fc.assert(
+    fc.property(
+      fc.array(step, { maxLength: 8 }),
+      order,
+      fieldOf,
+      fc.array(values, { maxLength: 4 }),
+      order,
+      (before, then, field, after, now) => {
+        const events: NewEvent[] = [created]
+        const all: EnrichedValue[] = []
+        const enrich = (drawn: [Field, string, SourceKind, boolean][]) => {
+          const at = events.length
+          const proposed = drawn.map(([of, text, kind, isSupported], place) => value(1_000 * at + place, of, text, kind, { isSupported }))
+          all.push(...proposed)
+          events.push(found(10_000 + at, ...proposed))
+        }
+        for (const one of before) {
+          if ('values' in one) enrich(one.values)
+          else if ('set' in one) events.push(ContactFieldSet({ contactId, field: one.set, values: [one.text] }))
+          else if (all.length > 0) {
+            const valueId = all[one.nth % all.length]!.id
+            events.push(one.accepted ? ContactValueAccepted({ contactId, valueId }) : ContactValueRejected({ contactId, valueId }))
+          }
+        }
+        const shownThen = [shown(events, then)[field] ?? []].flat()
+        events.push(lockAfter(events, field, then))
+        for (const drawn of after) enrich(drawn)
+        const shownNow = [shown(events, now)[field] ?? []].flat()
+        const byId = (list: ShownValue[]) => list.toSorted((a, b) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1))
+        deepStrictEqual(byId(shownNow), byId(shownThen))
+        if (shownThen.length > 0 && all.length > shownThen.length) held += 1
+      },
+    ),
+    { numRuns: 400 },
+  )
+  ok(held > 100, `${held} had something to hold back`)
 })
 
 t.test('people’s values survive every order of events', async () => {

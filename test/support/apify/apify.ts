@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { createRandom } from '../soak/random.ts'
-import { type Asked, draw, type HttpFault, type Mix, type Said, startVendor } from '../vendors/http.ts'
-
-type Teardown = { teardown(clear: () => unknown): void }
+import type { Random } from '../soak/random.ts'
+import type { Asked, Mix, Said } from '../vendors/http.ts'
+import { nextFault, type StandInSettings, startStandIn, type Teardown } from '../vendors/stand-in.ts'
 
 /** How a run may end, beside well: as failed, by its own time limit, or never. `huge`: well, with a page of 5 MB. */
 export const runFaults = ['run-failed', 'run-timed-out', 'run-never-ends', 'huge'] as const
@@ -23,18 +22,15 @@ type Run = {
   aborted: number | null
 }
 
-export type ApifySettings = {
+export type ApifySettings = StandInSettings & {
   /** Pages by address; an address that is not here is a site that cannot be reached. */
   pages: Record<string, Page>
   /** How long a run takes, in ms. */
   runMs: number
   usd: number
-  /** The next requests and runs fail so, one by each. */
-  faults: { on: 'start' | 'read'; fault: HttpFault | null }[]
+  /** The next runs end so, one by each. */
   runFaults: (RunFault | null)[]
-  /** After those: how often each fault happens. */
-  mix: { start: Mix<HttpFault>; read: Mix<HttpFault>; run: Mix<RunFault> }
-  seed: number
+  mix: StandInSettings['mix'] & { run: Mix<RunFault> }
 }
 
 export type ApifyStandIn = {
@@ -66,9 +62,6 @@ export async function startApify(t?: Teardown, options: Partial<ApifySettings> &
     ...given,
   }
   const runs = new Map<string, Run>()
-  const requests: string[] = []
-  let random = createRandom(settings.seed)
-
   const error = (status: number, message: string, type = status === 429 ? 'rate-limit-exceeded' : 'internal-server-error'): Said => ({
     status,
     body: { error: { type, message } },
@@ -76,9 +69,9 @@ export async function startApify(t?: Teardown, options: Partial<ApifySettings> &
   const notFound = () => error(404, 'Record was not found.', 'record-not-found')
   const isStart = ({ method, path }: Asked) => method === 'POST' && /\/act(or)?s\/[^/]+\/runs$/.test(path)
 
-  const start = (actor: string, { body, query }: Asked): Said => {
+  const start = (actor: string, { body, query }: Asked, random: Random): Said => {
     const id = randomId()
-    const fault = settings.runFaults.length > 0 ? settings.runFaults.shift()! : draw(settings.mix.run, random)
+    const fault = nextFault(settings.runFaults, settings.mix.run, random)
     const now = Date.now()
     runs.set(id, {
       id,
@@ -94,12 +87,11 @@ export async function startApify(t?: Teardown, options: Partial<ApifySettings> &
     return { status: 201, body: { data: runObject(runs.get(id)!, settings) } }
   }
 
-  const answer = async (asked: Asked): Promise<Said> => {
+  const answer = async (asked: Asked, random: Random): Promise<Said> => {
     const { method, path, query, key } = asked
-    requests.push(`${method} ${path}`)
     if (key !== token) return error(401, 'User was not found or authentication token is not valid', 'user-or-token-not-found')
     const [, , kind, id, what, ...rest] = path.split('/')
-    if (isStart(asked)) return start(decodeURIComponent(id!), asked)
+    if (isStart(asked)) return start(decodeURIComponent(id!), asked, random)
     if (method === 'GET' && /^act(or)?s$/.test(kind!) && what === 'runs') {
       const after = query.get('startedAfter')
       const found = [...runs.values()].filter(({ startedAt }) => !after || startedAt >= Date.parse(after))
@@ -136,38 +128,19 @@ export async function startApify(t?: Teardown, options: Partial<ApifySettings> &
     return notFound()
   }
 
-  const startsByCause = () => {
-    const counts: Record<string, number> = {}
-    for (const { input } of runs.values()) {
-      const cause = String(input?.['smartcrmCause'] ?? 'none')
-      counts[cause] = (counts[cause] ?? 0) + 1
-    }
-    return counts
-  }
-  const vendor = await startVendor({
-    ...(port !== undefined && { port }),
+  const vendor = await startStandIn(t, {
+    port,
+    settings,
+    isStart,
     answer,
     error: (status, message) => error(status, message),
-    fault(asked) {
-      const on = isStart(asked) ? 'start' : 'read'
-      const next = settings.faults.findIndex((fault) => fault.on === on)
-      if (next >= 0) return settings.faults.splice(next, 1)[0]!.fault
-      return draw(settings.mix[on], random)
-    },
-    control(told) {
-      Object.assign(settings, told)
-      if ((told as Partial<ApifySettings> | null)?.seed !== undefined) random = createRandom(settings.seed)
-      return { startsByCause: startsByCause(), runs: runs.size, requests: requests.length }
-    },
+    causes: () => runs.values().map(({ input }) => input?.['smartcrmCause']),
   })
-  t?.teardown(vendor.close)
   return {
     ...vendor,
     token,
     settings,
-    startsByCause,
     inputs: () => [...runs.values()].map(({ input }) => input),
-    requests,
   }
 }
 

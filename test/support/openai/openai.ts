@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { createRandom } from '../soak/random.ts'
-import { type Asked, draw, type HttpFault, type Mix, type Said, startVendor } from '../vendors/http.ts'
+import type { Random } from '../soak/random.ts'
+import type { Asked, Mix, Said } from '../vendors/http.ts'
+import { nextFault, type StandInSettings, startStandIn, type Teardown } from '../vendors/stand-in.ts'
 import { type Material, type ModelName, models } from './models.ts'
-
-type Teardown = { teardown(clear: () => unknown): void }
 
 /** How a response may turn out, beside well. `lost`: it is not kept long enough to be fetched. */
 export const answerFaults = ['refusal', 'incomplete', 'other-schema', 'no-json', 'failed', 'never-ends', 'lost'] as const
@@ -21,15 +20,13 @@ type Request = {
 }
 type Response = { id: string; request: Request; createdAt: number; endsAt: number; fault: AnswerFault | null; cancelled: boolean }
 
-export type OpenAiSettings = {
+export type OpenAiSettings = StandInSettings & {
   model: ModelName
   /** How long a response takes, in ms. */
   answerMs: number
-  /** The next requests and responses fail so, one by each. */
-  faults: { on: 'start' | 'read'; fault: HttpFault | null }[]
+  /** The next responses turn out so, one by each. */
   answerFaults: (AnswerFault | null)[]
-  mix: { start: Mix<HttpFault>; read: Mix<HttpFault>; answer: Mix<AnswerFault> }
-  seed: number
+  mix: StandInSettings['mix'] & { answer: Mix<AnswerFault> }
 }
 
 export type OpenAiStandIn = {
@@ -60,9 +57,6 @@ export async function startOpenAi(t?: Teardown, options: Partial<OpenAiSettings>
     ...given,
   }
   const responses = new Map<string, Response>()
-  const requests: string[] = []
-  let random = createRandom(settings.seed)
-
   const error = (status: number, message: string): Said => ({
     status,
     body: {
@@ -76,9 +70,8 @@ export async function startOpenAi(t?: Teardown, options: Partial<OpenAiSettings>
   })
   const isStart = ({ method, path }: Asked) => method === 'POST' && path === '/v1/responses'
 
-  const answer = async (asked: Asked): Promise<Said> => {
+  const answer = async (asked: Asked, random: Random): Promise<Said> => {
     const { method, path } = asked
-    requests.push(`${method} ${path}`)
     if (asked.key !== key) return error(401, 'Incorrect API key provided.')
     if (isStart(asked)) {
       const request = asked.body as Request
@@ -86,7 +79,7 @@ export async function startOpenAi(t?: Teardown, options: Partial<OpenAiSettings>
       if (wrong) return error(400, wrong)
       const id = `resp_${randomBytes(24).toString('hex')}`
       const now = Date.now()
-      const fault = settings.answerFaults.length > 0 ? settings.answerFaults.shift()! : draw(settings.mix.answer, random)
+      const fault = nextFault(settings.answerFaults, settings.mix.answer, random)
       const response: Response = {
         id,
         request,
@@ -109,39 +102,20 @@ export async function startOpenAi(t?: Teardown, options: Partial<OpenAiSettings>
     return error(404, `Invalid URL (${method} ${path})`)
   }
 
-  const startsByCause = () => {
-    const counts: Record<string, number> = {}
-    for (const { request } of responses.values()) {
-      const cause = request.metadata?.['smartcrm_cause'] ?? 'none'
-      counts[cause] = (counts[cause] ?? 0) + 1
-    }
-    return counts
-  }
-  const vendor = await startVendor({
-    ...(port !== undefined && { port }),
+  const vendor = await startStandIn(t, {
+    port,
+    settings,
+    isStart,
     answer,
     error,
-    fault(asked) {
-      const on = isStart(asked) ? 'start' : 'read'
-      const next = settings.faults.findIndex((fault) => fault.on === on)
-      if (next >= 0) return settings.faults.splice(next, 1)[0]!.fault
-      return draw(settings.mix[on], random)
-    },
-    control(told) {
-      Object.assign(settings, told)
-      if ((told as Partial<OpenAiSettings> | null)?.seed !== undefined) random = createRandom(settings.seed)
-      return { startsByCause: startsByCause(), responses: responses.size, requests: requests.length }
-    },
+    causes: () => responses.values().map(({ request }) => request.metadata?.['smartcrm_cause']),
   })
-  t?.teardown(vendor.close)
   return {
     ...vendor,
     url: `${vendor.url}/v1`,
     key,
     settings,
-    startsByCause,
     asked: () => [...responses.values()].map(({ request }) => request),
-    requests,
   }
 }
 

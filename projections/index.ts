@@ -8,6 +8,7 @@ import { emailQueries } from './email-queries.ts'
 import { emails } from './emails.ts'
 import { enrichment } from './enrichment.ts'
 import { enrichmentQueries } from './enrichment-queries.ts'
+import { erasureQueries, erasures } from './erasures.ts'
 import { importQueries, imports } from './imports.ts'
 import { mailboxLedgerQueries } from './mailbox-ledger.ts'
 import { mailboxMessages } from './mailbox-messages.ts'
@@ -16,7 +17,19 @@ import { threadQueries } from './thread-queries.ts'
 import { timeline, timelineQueries } from './timeline.ts'
 
 /** Every read model, in no order: none reads another's tables while it writes. A test keeps the lists complete. */
-export const projections = [contacts, contactWords, timeline, emails, imports, mailboxes, mailboxMessages, enrichment, audit, duplicates]
+export const projections = [
+  contacts,
+  contactWords,
+  timeline,
+  emails,
+  imports,
+  mailboxes,
+  mailboxMessages,
+  enrichment,
+  erasures,
+  audit,
+  duplicates,
+]
 
 /** Every question that the read tables answer. */
 export const queries = [
@@ -28,6 +41,7 @@ export const queries = [
   ...mailboxQueries,
   ...mailboxLedgerQueries,
   ...enrichmentQueries,
+  ...erasureQueries,
   ...auditQueries,
   ...duplicateQueries,
 ]

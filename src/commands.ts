@@ -1,14 +1,6 @@
+import { archiveContact, deleteContact, restoreContact } from './contacts/archive.ts'
 import { assignContact } from './contacts/assign.ts'
-import {
-  addContactMethod,
-  archiveContact,
-  createContact,
-  deleteContact,
-  removeContactMethod,
-  restoreContact,
-  updateContact,
-  upsertContact,
-} from './contacts/contact.ts'
+import { addContactMethod, createContact, removeContactMethod, updateContact, upsertContact } from './contacts/contact.ts'
 import { dismissDuplicate, reconsiderDuplicate } from './contacts/duplicates.ts'
 import {
   acceptContactValue,
@@ -23,6 +15,7 @@ import {
 import { addNote } from './contacts/note.ts'
 import { removeEmail } from './emails/email.ts'
 import { enrichOnCreation, orderEnrichmentSources } from './enrichment/policy.ts'
+import { confirmErasure, withdrawErasure } from './erasure/erasure.ts'
 import { changeCreationPolicy, changeRules, changeVisibility, disconnectMailbox } from './mailboxes/mailbox.ts'
 import type { Command } from './platform/decider.ts'
 
@@ -55,4 +48,6 @@ export const commands: readonly Command[] = [
   changeCreationPolicy,
   changeVisibility,
   disconnectMailbox,
+  confirmErasure,
+  withdrawErasure,
 ]

@@ -1,27 +1,22 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { contactEvents, type Method, MethodType } from '../../schema/contact-events.ts'
 import { Id, line } from '../../schema/shared.ts'
-import { type Context, command, decider } from '../platform/decider.ts'
+import { type Context, command, type Decider, decider } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
-import { isVisible } from '../platform/viewer.ts'
+import { isVisible, type Viewer } from '../platform/viewer.ts'
 import { type EnrichedState, enriched, notEnriched } from './enriched-state.ts'
 import { type Known, mergedState } from './merged-state.ts'
 import { faultsOfMethods, MAX_METHODS, methodFaults, newMethods } from './methods.ts'
 
-const {
-  ContactCreated,
-  ContactRenamed,
-  ContactCompanyChanged,
-  ContactMethodAdded,
-  ContactMethodRemoved,
-  ContactArchived,
-  ContactRestored,
-} = contactEvents
+const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved } = contactEvents
 
-export type Contact = { status: 'unknown' } | Known
+/** Of an erased one nothing else is known. */
+export type Contact = { status: 'unknown' } | { status: 'erased'; erasureId: string } | Known
+
+export const isKnown = (contact: Contact): contact is Known => contact.status === 'active' || contact.status === 'archived'
 
 const change = (contact: Contact, to: (known: Known) => Partial<Known>): Contact =>
-  contact.status === 'unknown' ? contact : { ...contact, ...to(contact) }
+  isKnown(contact) ? { ...contact, ...to(contact) } : contact
 
 const enrichment =
   <D>(step: (state: EnrichedState, data: D) => EnrichedState) =>
@@ -31,9 +26,9 @@ const enrichment =
 const merging =
   <D>(step: (known: Known, data: D) => Known) =>
   (contact: Contact, data: D): Contact =>
-    contact.status === 'unknown' ? contact : step(contact, data)
+    isKnown(contact) ? step(contact, data) : contact
 
-export const contact = decider<Contact, typeof contactEvents>(
+const live = decider<Contact, typeof contactEvents>(
   'contact',
   contactEvents,
   { status: 'unknown' },
@@ -69,13 +64,19 @@ export const contact = decider<Contact, typeof contactEvents>(
     ContactMerged: merging(mergedState.ContactMerged),
     ContactUnmerged: merging(mergedState.ContactUnmerged),
     ContactUnmergedFrom: merging(mergedState.ContactUnmergedFrom),
+    ContactErased: (_, { erasureId }) => ({ status: 'erased', erasureId }),
   },
-  (state, viewer) => state.status === 'unknown' || isVisible(viewer, state),
+  (state, viewer) => state.status === 'unknown' || isSeen(state, viewer),
 )
 
+/** Whether there is one, and somebody sees it. Whose an erased one was is erased too, so only who sees all sees that there was one. */
+export const isSeen = (state: Contact, viewer: Viewer): boolean =>
+  state.status === 'erased' ? viewer.sees === 'all' : state.status !== 'unknown' && isVisible(viewer, state)
+
+export const contact: Decider<Contact> = { ...live, isErased: ({ status }) => status === 'erased' }
+
 /** The normal forms of the e-mail addresses that a contact has: those that it is the one owner of. One that is part of another has none. */
-export const addressesOf = (state: Contact): string[] =>
-  state.status === 'unknown' || state.mergedInto ? [] : addressesAmong(state.methods)
+export const addressesOf = (state: Contact): string[] => (isKnown(state) && !state.mergedInto ? addressesAmong(state.methods) : [])
 
 export const addressesAmong = (methods: readonly Method[]): string[] =>
   methods.flatMap(({ type, normalized }) => (type === 'email' && normalized ? [normalized] : []))
@@ -95,8 +96,9 @@ export const ContactInput = Type.Object({ ...contactFields, id: Type.Optional(Id
 export type ContactInput = Static<typeof ContactInput>
 const ContactPut = Type.Object(contactFields, strict)
 
-/** @throws Refused when there is none */
+/** @throws Refused when there is none, or none any more */
 export function existing(state: Contact): Known {
+  if (state.status === 'erased') throw erased()
   if (state.status === 'unknown') throw new Refused('contact-not-found', 'There is no such contact.', 404)
   return state
 }
@@ -110,6 +112,8 @@ export function known(state: Contact): Known {
     })
   return contact
 }
+
+export const erased = () => new Refused('erased', 'This contact was erased.', 410)
 
 export function active(state: Contact): Known {
   const contact = known(state)
@@ -212,34 +216,4 @@ export const removeContactMethod = command(contact, {
     if (!methods.some((method) => method.id === methodId)) throw new Refused('method-not-found', 'The contact has no such method.', 404)
     return [ContactMethodRemoved({ contactId: id, methodId })]
   },
-})
-
-const archive = {
-  body: Type.Object({}, strict),
-  decide: (_: object, state: Contact, { id }: Context) => (known(state).status === 'archived' ? [] : [ContactArchived({ contactId: id })]),
-}
-
-export const archiveContact = command(contact, {
-  operationId: 'archiveContact',
-  method: 'POST',
-  path: '/contacts/{id}/archive',
-  summary: 'Archive a contact',
-  ...archive,
-})
-
-export const deleteContact = command(contact, {
-  operationId: 'deleteContact',
-  method: 'DELETE',
-  path: '/contacts/{id}',
-  summary: 'Archive a contact: what was recorded is never deleted',
-  ...archive,
-})
-
-export const restoreContact = command(contact, {
-  operationId: 'restoreContact',
-  method: 'POST',
-  path: '/contacts/{id}/restore',
-  summary: 'Restore an archived contact',
-  body: Type.Object({}, strict),
-  decide: (_, state, { id }) => (known(state).status === 'active' ? [] : [ContactRestored({ contactId: id })]),
 })

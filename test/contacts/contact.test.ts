@@ -4,16 +4,14 @@ import t from 'tap'
 import { contactEvents } from '../../schema/contact-events.ts'
 import type { NewEvent } from '../../schema/define.ts'
 import { commands } from '../../src/commands.ts'
+import { archiveContact, deleteContact, restoreContact } from '../../src/contacts/archive.ts'
 import { assignContact } from '../../src/contacts/assign.ts'
 import {
   addContactMethod,
   addressesOf,
-  archiveContact,
   contact,
   createContact,
-  deleteContact,
   removeContactMethod,
-  restoreContact,
   updateContact,
   upsertContact,
 } from '../../src/contacts/contact.ts'
@@ -34,6 +32,7 @@ const {
   ContactArchived,
   ContactRestored,
   NoteAdded,
+  ContactErased,
 } = contactEvents
 
 const contactId = subject
@@ -338,6 +337,7 @@ t.test('the state', async (t) => {
     NoteAdded: NoteAdded({ contactId, noteId: id(61), text: 'Met.' }),
     ...enrichedSamples,
     ...mergeSamples,
+    ContactErased: ContactErased({ contactId, erasureId: contactId }),
   }
   rule('every event of a contact has a sample here', () => deepStrictEqual(Object.keys(samples), Object.keys(contactEvents)))
   const known = { status: 'active', name: 'Ada', company: 'Engines Ltd', methods: [ada, phone], removed: [], owner: null, team: null }
@@ -361,11 +361,13 @@ t.test('the state', async (t) => {
     },
     ContactUnmerged: { ...known, merges: [], settled: [mergeId] },
     ContactUnmergedFrom: { ...known, methods: [ada], removed: [phone.id] },
+    ContactErased: { status: 'erased', erasureId: contactId },
   }
   for (const [type, event] of Object.entries(samples))
     rule(`after ${type}`, () => {
       deepStrictEqual(fold(contact, [created, event]), expected[type as keyof typeof expected])
-      if (type !== 'ContactCreated') deepStrictEqual(fold(contact, [event]), { status: 'unknown' }, 'without a contact it means nothing')
+      if (type !== 'ContactCreated' && type !== 'ContactErased')
+        deepStrictEqual(fold(contact, [event]), { status: 'unknown' }, 'without a contact it means nothing')
     })
   rule('an archived contact that is restored is as it was', () => deepStrictEqual(fold(contact, [created, archived, restored]), known))
   rule('an archived contact keeps its addresses', () =>
@@ -425,7 +427,7 @@ t.test('any command in any state that can be reached, decided again after its ev
   // A removal names one of the first methods that the contact has, or had, or one that it never had.
   const paramsFor = (events: readonly NewEvent[], choice: number) => {
     const state = fold(contact, events)
-    const ids = state.status === 'unknown' ? [] : [...state.methods.map(({ id }) => id), ...state.removed]
+    const ids = !('methods' in state) ? [] : [...state.methods.map(({ id }) => id), ...state.removed]
     const field = ['jobTitle', 'interests', 'company', 'shoeSize'][choice % 4]!
     return { methodId: ids[choice] ?? id(77), field, valueId: id(70), enrichmentId: id(71) }
   }

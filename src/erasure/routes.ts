@@ -3,7 +3,8 @@ import type { FastifyInstance } from 'fastify'
 import { ERASURE_REACTOR, ErasureAccepted, ErasureInput, Lifted, LiftInput } from '../../schema/erasure.ts'
 import { erasureEvents } from '../../schema/erasure-events.ts'
 import { Id } from '../../schema/shared.ts'
-import { contact, isSeen, known } from '../contacts/contact.ts'
+import { contact, isKnown, isSeen, known } from '../contacts/contact.ts'
+import { withSurvivor } from '../contacts/merging.ts'
 import { keepConcealed, liftSuppression } from '../contacts/suppression.ts'
 import { normalizeEmail } from '../platform/email-address.ts'
 import type { RecordedEvent } from '../platform/event.ts'
@@ -58,7 +59,7 @@ export function erasureRoutes(app: FastifyInstance, services: Services): void {
       const state = fold(contact, await runner.load(`contact-${id}`))
       if (!isSeen(state, viewer)) throw new Refused('contact-not-found', 'There is no such contact.', 404)
       if (state.status !== 'erased') {
-        known(state)
+        known(isKnown(state) ? await withSurvivor(runner, state) : state)
         const request = { ...requestOf(http, secret), ifMatch: undefined }
         await runner.execute(requestErasure, { reason, now, confirm }, { id }, request)
       }

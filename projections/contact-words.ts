@@ -14,6 +14,7 @@ const {
   ContactMerged,
   ContactUnmerged,
   ContactUnmergedFrom,
+  ContactErased,
 } = contactEvents
 
 /**
@@ -41,6 +42,7 @@ export const contactWords = projection({
     ContactMerged,
     ContactUnmerged,
     ContactUnmergedFrom,
+    ContactErased,
   },
   on: {
     ContactCreated: ({ contactWords }, { contactId, ...said }) => wordsSaid(said).map((row) => contactWords.put({ contactId, ...row })),
@@ -60,6 +62,7 @@ export const contactWords = projection({
       contactWords.remove({ contactId }),
       ...wordsSaid(said).map((row) => contactWords.put({ contactId, ...row })),
     ],
+    ContactErased: ({ contactWords }, { contactId }) => [contactWords.remove({ contactId })],
   },
 })
 

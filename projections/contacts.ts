@@ -116,6 +116,11 @@ export const contacts = projection({
       contacts.patch({ contactId, mergedInto: null, ...touched(event) }),
       ...withheld.map((methodId) => contactMethods.remove({ contactId, methodId })),
     ],
+    ContactErased: ({ contacts, contactMethods, contactMerges }, { contactId }) => [
+      contacts.remove({ contactId }),
+      contactMethods.remove({ contactId }),
+      contactMerges.remove({ contactId }),
+    ],
   },
 })
 

@@ -15,6 +15,7 @@ const {
   ContactMerged,
   ContactUnmerged,
   ContactUnmergedFrom,
+  ContactErased,
 } = contactEvents
 
 /** What more than so many have in common tells nobody from another: a switchboard's number, a name that everybody has. */
@@ -110,6 +111,7 @@ export const duplicates = projection({
     ContactMerged,
     ContactUnmerged,
     ContactUnmergedFrom,
+    ContactErased,
     ...duplicateEvents,
   },
   on: {
@@ -125,6 +127,7 @@ export const duplicates = projection({
       ...anew(contactId, { name, company, methods }),
     ],
     ContactUnmergedFrom: ({ duplicateKeys }, { contactId, ...said }) => [duplicateKeys.remove({ contactId }), ...keysSaid(contactId, said)],
+    ContactErased: ({ duplicateKeys }, { contactId }) => [duplicateKeys.remove({ contactId })],
     DuplicateDismissed: ({ dismissedDuplicates }, { contactId, otherId }) => [dismissedDuplicates.put({ contactId, otherId })],
     DuplicateReconsidered: ({ dismissedDuplicates }, { contactId, otherId }) => [dismissedDuplicates.remove({ contactId, otherId })],
   },

@@ -1,10 +1,10 @@
 import { contactEvents, type Method } from '../schema/contact-events.ts'
-import type { Party } from '../schema/email.ts'
 import { emailEvents } from '../schema/email-events.ts'
 import type { RecordedEvent } from '../src/platform/event.ts'
 import { computing, projection, type RowWrite, table } from '../src/platform/projection.ts'
+import { type Headers, partiesOf } from './email-parties.ts'
 import { refreshMailStatistics } from './mail-statistics.ts'
-import { refreshThreads, threadTokens, topicOf } from './threads.ts'
+import { refreshThreads, threadTokens } from './threads.ts'
 
 const {
   ContactCreated,
@@ -16,6 +16,7 @@ const {
   ContactMerged,
   ContactUnmerged,
   ContactUnmergedFrom,
+  ContactErased,
 } = contactEvents
 type Email = ReturnType<typeof emailEvents.EmailReceived>['data']
 
@@ -119,11 +120,18 @@ export const emails = projection({
     ContactMerged,
     ContactUnmerged,
     ContactUnmergedFrom,
+    ContactErased,
   },
   on: {
     EmailReceived: (_tables, email, event) => writesOf(email, false, event),
     EmailSent: (_tables, email, event) => writesOf(email, true, event),
     EmailRemoved: (_tables, { emailId }) => removalOf(emailId),
+    EmailPartiesMasked: ({ emails, emailTexts, emailParties }, { at, sent, ...email }) => [
+      emails.patch({ emailId: email.emailId, people: peopleOf(email), details: detailsOf(email) }),
+      emailTexts.patch({ emailId: email.emailId, about: aboutOf(email) }),
+      emailParties.remove({ emailId: email.emailId }),
+      ...partiesOf(email, sent).map((party) => emailParties.put(partyRow(email, sent, at, party))),
+    ],
     ContactCreated: ({ contactStates }, { contactId, methods }) => [
       contactStates.put({ contactId, archived: false }),
       ...ownersOf(contactId, methods),
@@ -145,6 +153,10 @@ export const emails = projection({
       contactStates.put({ contactId, archived }),
       ...ownersOf(contactId, methods),
     ],
+    ContactErased: ({ addressOwners, contactStates }, { contactId }) => [
+      addressOwners.remove({ contactId }),
+      contactStates.remove({ contactId }),
+    ],
   },
   refresh: [refreshThreads, refreshMailStatistics],
 })
@@ -162,10 +174,8 @@ function removalOf(emailId: string): RowWrite[] {
 
 /** A mail's stream tells of it once, and again only after it was removed or when more was learned of it: then what is there makes way. */
 function writesOf(email: Email, sent: boolean, event: RecordedEvent): RowWrite[] {
-  const { emailId, subject, text, textOwn, date, attachments, from, sender, replyTo, to, cc, bcc, raw, html } = email
+  const { emailId, subject, text, textOwn, date, attachments, raw, html } = email
   const at = date ?? event.meta.at
-  const { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId } = email
-  const people = { from, ...(sender && { sender }), replyTo, to, cc, bcc }
   return [
     ...(event.revision > 0 ? removalOf(emailId) : []),
     tables.emails.put({
@@ -176,23 +186,38 @@ function writesOf(email: Email, sent: boolean, event: RecordedEvent): RowWrite[]
       date,
       subject,
       preview: textOwn.slice(0, 2_000).replaceAll(/\s+/g, ' ').trim().slice(0, 200),
-      people,
+      people: peopleOf(email),
       hasAttachments: attachments.some(({ disposition }) => disposition === 'attachment'),
       raw,
       html,
-      details: { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId },
+      details: detailsOf(email),
       eventId: event.id,
       actor: event.meta.actor,
     }),
     tables.emailTexts.put({ emailId, at, about: aboutOf(email), text, textOwn }),
     ...attachments.map(({ id, ...attachment }, place) => tables.emailAttachments.put({ emailId, attachmentId: id, place, ...attachment })),
-    ...partiesOf(email, sent).map((party) => tables.emailParties.put({ emailId, sent, at, dated: date !== null, ...party })),
+    ...partiesOf(email, sent).map((party) => tables.emailParties.put(partyRow(email, sent, at, party))),
     ...threadTokens(email).map((token) => tables.threadTokens.put({ emailId, token })),
   ]
 }
 
+const peopleOf = ({ from, sender, replyTo, to, cc, bcc }: Headers) => ({ from, ...(sender && { sender }), replyTo, to, cc, bcc })
+
+const detailsOf = (email: Headers) => {
+  const { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId } = email
+  return { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId }
+}
+
+const partyRow = ({ emailId, date }: Headers, sent: boolean, at: string, party: ReturnType<typeof partiesOf>[number]) => ({
+  emailId,
+  sent,
+  at,
+  dated: date !== null,
+  ...party,
+})
+
 /** What is searched beside the text. An address is one word for Postgres: what is before the @ and behind it, and the parts of these, are given too. */
-function aboutOf({ subject, from, sender, replyTo, to, cc, bcc, attachments }: Email): string {
+function aboutOf({ subject, from, sender, replyTo, to, cc, bcc, attachments }: Headers): string {
   const people = [from, sender ?? [], replyTo, to, cc, bcc].flat().flatMap(({ name, address, raw }) => [name ?? '', address ?? raw ?? ''])
   const addresses = people
     .filter((text) => text.includes('@'))
@@ -200,30 +225,3 @@ function aboutOf({ subject, from, sender, replyTo, to, cc, bcc, attachments }: E
   const words = [subject, ...people, ...addresses, ...attachments.map(({ name }) => name)]
   return [...new Set(words)].join(' ').slice(0, SEARCHED_CHARACTERS / 2)
 }
-
-/**
- * Who takes part, by address: From, Sender, Reply-To, To, Cc, Bcc without one's own addresses. Of a mail that we sent, those who sent it are our own.
- * Of a received one, our own are among the recipients until settings name them; they count for nobody there, and nothing else asks who we are.
- * What counts for a contact: a received mail that it stands behind (From, Sender, Reply-To), and a sent one that it was to get (To, Cc, Bcc).
- */
-function partiesOf(email: Email, sent: boolean) {
-  const { from, sender, replyTo, to, cc, bcc } = email
-  const senders = addressesOf(from, sender ? [sender] : [])
-  const authors = addressesOf(from, sender ? [sender] : [], replyTo)
-  const recipients = addressesOf(to, cc, bcc)
-  const own = sent ? senders : new Set<string>()
-  const counted = sent ? recipients : authors
-  const parties = [...authors.union(recipients)].filter((address) => !own.has(address))
-  const topic = topicOf(email)
-  return parties.map((address) => ({
-    address,
-    counts: counted.has(address),
-    topic: topic.of(address),
-    asks: topic.asks && (sent ? recipients : addressesOf(from)).has(address),
-  }))
-}
-
-/** More is no address (RFC 5321 §4.5.3.1), and an entry of an index holds 2,700 bytes at most. */
-const MAX_ADDRESS = 320
-const addressesOf = (...parties: Party[][]): Set<string> =>
-  new Set(parties.flat().flatMap(({ address }) => (address && address.length <= MAX_ADDRESS ? [address] : [])))

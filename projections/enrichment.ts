@@ -31,6 +31,7 @@ const {
   ContactMerged,
   ContactUnmerged,
   ContactUnmergedFrom,
+  ContactErased,
 } = contactEvents
 
 /**
@@ -60,6 +61,7 @@ export const enrichment = projection({
     ContactMerged,
     ContactUnmerged,
     ContactUnmergedFrom,
+    ContactErased,
     ...enrichmentEvents,
     ...bulkEnrichmentEvents,
     ...enrichmentPolicyEvents,
@@ -112,6 +114,8 @@ export const enrichment = projection({
     // All else of it is there still: nobody is shown what is known of one that is part of another.
     ContactUnmergedFrom: ({ enrichmentMethods }, { contactId, withheld }) =>
       withheld.map((methodId) => enrichmentMethods.patch({ contactId, methodId, removed: true })),
+    ContactErased: (tables, { contactId }) => ofContacts.map((table) => tables[table].remove({ contactId })),
+    EnrichmentErased: (tables, { enrichmentId }) => ofEnrichments.map((table) => tables[table].remove({ enrichmentId })),
     EnrichmentRequested: ({ enrichments }, { enrichmentId, contactId, reason, bulkId }, { id, meta }) => [
       enrichments.put({
         enrichmentId,
@@ -181,3 +185,12 @@ export const enrichment = projection({
 const spent = ({ spendingId, month, spending }: SpendingEvent['data'], at: string): RowWrite =>
   enrichment.tables.spendings.put({ spendingId, month, spending, at })
 const idOf = ({ stream }: { stream: string }) => stream.slice(stream.indexOf('-') + 1)
+const ofContacts = [
+  'enrichmentValues',
+  'enrichmentFields',
+  'enrichmentMergedWords',
+  'enrichmentMethods',
+  'enrichmentUndone',
+  'enrichmentContacts',
+] as const
+const ofEnrichments = ['enrichments', 'enrichmentCalls', 'enrichmentReads'] as const

@@ -12,7 +12,7 @@ import { isOwnRow } from './visibility.ts'
 /** Imports of files, and what became of each message or row in them. */
 export const imports = projection({
   name: 'imports',
-  version: 2,
+  version: 3,
   tables: {
     imports: table(
       'importId',
@@ -37,6 +37,8 @@ export const imports = projection({
         team: 'text',
         startedAt: 'instant',
         finishedAt: 'instant',
+        /** Of a file of contacts: somebody in it was erased, and so it is gone. */
+        uploadRemoved: 'boolean',
       },
       'started_at, import_id',
       'sha256, started_at, import_id',
@@ -57,6 +59,7 @@ export const imports = projection({
       },
       'import_id, outcome, item',
       'email_id',
+      'using btree (contact_id) where contact_id is not null',
     ),
   },
   events: importEvents,
@@ -80,6 +83,7 @@ export const imports = projection({
         owner: viewer?.owner ?? null,
         team: viewer?.team ?? null,
         startedAt: meta.at,
+        uploadRemoved: false,
       }),
     ],
     ImportProgressed: ({ imports, importResults }, { importId, done, offset, counts, outcomes }) => [
@@ -89,6 +93,7 @@ export const imports = projection({
     ImportFinished: ({ imports }, { importId, done, counts, fault, offset }, { meta }) => [
       imports.patch({ importId, state: 'finished', done, readBytes: offset, counts, fault: fault ?? null, finishedAt: meta.at }),
     ],
+    ImportUploadRemoved: ({ imports }, { importId }) => [imports.patch({ importId, uploadRemoved: true })],
   },
 })
 const { imports: importTable, importResults: resultTable } = imports.tables
@@ -209,7 +214,7 @@ export const importBlobs = (db: Database, keyIds: readonly string[]): Promise<re
   db.rows(sql.unsafe`
     select i.key_id as "keyId", i.sha256 from ${importTable.sql} i
     where i.key_id = any(${sql.array([...keyIds], 'uuid')})
-      and (i.kind in ('csv', 'vcard') or i.state <> 'finished' or (i.done = 1 and (i.counts->>'failed')::bigint > 0))
+      and (i.kind in ('csv', 'vcard') and not i.upload_removed or i.state <> 'finished' or (i.done = 1 and (i.counts->>'failed')::bigint > 0))
     union
     select i.key_id, r.raw->>'sha256' from ${importTable.sql} i join ${resultTable.sql} r using (import_id)
     where i.key_id = any(${sql.array([...keyIds], 'uuid')}) and r.outcome = 'failed' and r.raw is not null`)

@@ -9,6 +9,7 @@ import { emailQueries } from './email-queries.ts'
 import { emails } from './emails.ts'
 import { enrichment } from './enrichment.ts'
 import { enrichmentQueries } from './enrichment-queries.ts'
+import { erasureQueries, erasures } from './erasures.ts'
 import { importQueries, imports } from './imports.ts'
 import { mailboxLedgerQueries } from './mailbox-ledger.ts'
 import { mailboxMessages } from './mailbox-messages.ts'
@@ -27,6 +28,7 @@ export const projections = [
   mailboxes,
   mailboxMessages,
   enrichment,
+  erasures,
   audit,
   undos,
   duplicates,
@@ -42,6 +44,7 @@ export const queries = [
   ...mailboxQueries,
   ...mailboxLedgerQueries,
   ...enrichmentQueries,
+  ...erasureQueries,
   ...auditQueries,
   ...causeQueries,
   ...undoQueries,

@@ -44,7 +44,7 @@ export function threadTokens({ emailId, messageId, inReplyTo, references, source
 }
 
 /** What a mail is about with somebody (null: nothing that could be asked for), and whether it looks for the mail before it by that. */
-export function topicOf({ subject, date, inReplyTo, references, providerThreadId }: Email) {
+export function topicOf({ subject, date, inReplyTo, references, providerThreadId }: Omit<Email, 'text' | 'textOwn' | 'html' | 'raw'>) {
   const { base, isReply } = baseSubject(subject)
   const hasTopic = base !== '' && date !== null
   return {

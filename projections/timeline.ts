@@ -112,22 +112,21 @@ export const timeline = projection({
       timeline.put(entry('enrichable-changed', contactId, event, { enrichable })),
     ],
     ContactMergedInto: ({ timeline }, { contactId, into }, event) => [timeline.put(entry('merged-into', contactId, event, { into }))],
-    ContactMerged: ({ timeline, timelineMethods }, { contactId, from, methods, name, company }, event) => [
-      timeline.put(
-        entry('merged', contactId, event, {
-          from,
-          methods,
-          ...(name !== undefined && { name }),
-          ...(company !== undefined && { company }),
-        }),
-      ),
+    // What came of it is not written a second time: it is the other's, and goes with him.
+    ContactMerged: ({ timeline, timelineMethods }, { contactId, from, methods }, event) => [
+      timeline.put(entry('merged', contactId, event, { from })),
       ...methods.map((method) => timelineMethods.put({ contactId, methodId: method.id, method })),
     ],
-    ContactUnmerged: ({ timeline, timelineMethods }, { contactId, from, methods }, event) => [
+    ContactUnmerged: ({ timeline, timelineMethods }, { contactId, from, methodIds, methods }, event) => [
       timeline.put(entry('unmerged', contactId, event, { from })),
+      ...methodIds.map((methodId) => timelineMethods.remove({ contactId, methodId })),
       ...methods.map((method) => timelineMethods.put({ contactId, methodId: method.id, method })),
     ],
     ContactUnmergedFrom: ({ timeline }, { contactId, into }, event) => [timeline.put(entry('unmerged-from', contactId, event, { into }))],
+    ContactErased: ({ timeline, timelineMethods }, { contactId }) => [
+      timeline.remove({ contactId }),
+      timelineMethods.remove({ contactId }),
+    ],
   },
 })
 

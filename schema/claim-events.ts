@@ -5,5 +5,9 @@ import { Id } from './shared.ts'
 export const claimEvents = events({
   AddressClaimed: { contactId: Id, commandId: Id },
   AddressReleased: { contactId: Id },
+  /** Whoever had it was erased (`contactId`): nobody gets it, and mails do not show it. */
+  AddressSuppressed: { contactId: Id },
+  /** It may be used again. What was written until here stays masked. */
+  AddressSuppressionLifted: { contactId: Id },
 })
 export type ClaimEvent = EventOf<typeof claimEvents>

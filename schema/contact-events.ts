@@ -159,5 +159,7 @@ export const contactEvents = events({
     company: personal(Type.Optional(Type.String())),
     methods: personal(Type.Array(Method)),
   },
+  /** From here on there is no such contact; its key is destroyed soon after. `erasureId`: by which erasure (schema/erasure-events.ts). */
+  ContactErased: { contactId: Id, erasureId: Id },
 })
 export type ContactEvent = EventOf<typeof contactEvents>

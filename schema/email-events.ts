@@ -40,11 +40,18 @@ const email = {
   providerThreadId: personal(Type.Optional(Type.String())),
 }
 
+const { text: _text, textOwn: _own, html: _html, raw: _raw, ...masked } = email
+
 export const emailEvents = events({
   EmailReceived: email,
   /** The same, of a mail that one of our own addresses sent. */
   EmailSent: email,
   /** Taken away again, for example because its import was undone: a code such as `import-undone`. */
   EmailRemoved: { emailId: Id, reason: Type.String() },
+  /**
+   * Somebody who takes part in it was erased: all but the texts as it is without him. `at`: what the mail stands at in lists, its date or when it was
+   * recorded. Tables are written anew by it; who reads the log from its beginning never saw him (src/emails/mask.ts).
+   */
+  EmailPartiesMasked: { ...masked, sent: Type.Boolean(), at: Instant },
 })
 export type EmailEvent = EventOf<typeof emailEvents>

@@ -9,6 +9,8 @@ export const Party = Type.Object({
   address: Type.Optional(Type.String()),
   name: Type.Optional(Type.String()),
   raw: Type.Optional(Type.String()),
+  /** Who it was has been erased: nothing else is left of the entry. */
+  erased: Type.Optional(Type.Literal(true)),
 })
 export type Party = Static<typeof Party>
 

@@ -94,6 +94,8 @@ export const enrichmentEvents = events({
   EnrichmentCompleted: { ...of, values: Type.Integer({ minimum: 0 }) },
   /** `costMicroUsd`: of the call that it failed at, where that was paid. */
   EnrichmentFailed: { ...of, code: Type.String(), message: Type.String(), costMicroUsd: microUsd },
+  /** The contact was erased, and what this learned of it with its key. */
+  EnrichmentErased: of,
 })
 export type EnrichmentEvent = EventOf<typeof enrichmentEvents>
 

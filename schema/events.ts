@@ -4,6 +4,7 @@ import { contactEvents } from './contact-events.ts'
 import { duplicateEvents } from './duplicate-events.ts'
 import { emailEvents } from './email-events.ts'
 import { bulkEnrichmentEvents, enrichmentEvents, enrichmentPolicyEvents, spendingEvents } from './enrichment-events.ts'
+import { erasureEvents } from './erasure-events.ts'
 import { heartbeatEvents } from './heartbeat-events.ts'
 import { importEvents } from './import-events.ts'
 import { keyEvents } from './key-events.ts'
@@ -27,6 +28,7 @@ export const eventsByCategory = {
   enrichmentpolicy: enrichmentPolicyEvents,
   spending: spendingEvents,
   audit: auditEvents,
+  erasure: erasureEvents,
   claim: claimEvents,
   duplicate: duplicateEvents,
   heartbeat: heartbeatEvents,
@@ -48,6 +50,7 @@ export const allEvents = {
   ...enrichmentPolicyEvents,
   ...spendingEvents,
   ...auditEvents,
+  ...erasureEvents,
   ...claimEvents,
   ...heartbeatEvents,
 }

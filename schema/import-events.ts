@@ -62,5 +62,7 @@ export const importEvents = events({
   ImportProgressed: { importId: Id, ...progress, outcomes: personal(Type.Array(ImportOutcome, { maxItems: 500 })) },
   /** `fault`: why nothing (more) of the file could be read. */
   ImportFinished: { importId: Id, ...progress, fault: personal(Type.Optional(Type.String())) },
+  /** The uploaded file was removed, since somebody in it was erased. */
+  ImportUploadRemoved: { importId: Id, ...progress },
 })
 export type ImportEvent = EventOf<typeof importEvents>

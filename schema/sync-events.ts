@@ -39,7 +39,7 @@ export const SyncOutcome = Type.Object({
   threadId: Type.Optional(Type.String()),
   /**
    * Of an excluded one: `address`, `domain`, `label`, `own-domain`; or `draft`, `chat`, `spam`, `trash`; or `vanished`: it was gone before it could be
-   * fetched; or `erased`: somebody whose mail it was was erased.
+   * fetched; or `erased`: somebody whose mail it was was erased; or `suppressed`: the only other one in it was.
    */
   rule: Type.Optional(Type.String()),
   /** Which address, domain or label it was that the rule names, so that it is known what comes back without it. */

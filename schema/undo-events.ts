@@ -9,6 +9,7 @@ export type UndoOutcomeKind = (typeof undoOutcomes)[number]
 export const undoConflictCodes = [
   'changed-since',
   'address-taken',
+  'address-suppressed',
   'merged',
   'merge-refused',
   'there-already',

@@ -65,7 +65,7 @@ export const UndoResult = Type.Object(
         field: Type.String(),
         code: oneOf(undoConflictCodes, {
           description:
-            '`changed-since` by somebody else; `address-taken`: another contact has it by now; `merged`: the contact is part of another by now; `merge-refused`: a merge can’t be taken back, or made again; `there-already`: somebody gave the same again; `brought-elsewhere`: the mail came from another file or mailbox, too; `content-gone`: the mail’s content was swept; `not-allowed` to the key that asked; `erased`.',
+            '`changed-since` by somebody else; `address-taken`: another contact has it by now; `address-suppressed`: whoever had it was erased; `merged`: the contact is part of another by now; `merge-refused`: a merge can’t be taken back, or made again; `there-already`: somebody gave the same again; `brought-elsewhere`: the mail came from another file or mailbox, too; `content-gone`: the mail’s content was swept; `not-allowed` to the key that asked; `erased`.',
         }),
         now: value('What it is.'),
         eventId: Type.Optional({ ...Id, description: 'What made it so.' }),

@@ -13,6 +13,9 @@ export const permissions = {
   'enrichment:read': 'see what was found of contacts, with its sources, and what that cost',
   'enrichment:write': 'have contacts enriched, and accept, reject, set and lock what was found',
   'enrichment:manage': 'say which sources count more, and whether new contacts are enriched',
+  'contacts:erase': 'have persons erased for good, confirm that, and withdraw it',
+  'erasures:read': 'see erasures and their receipts',
+  'erasures:lift': 'let an address be used again whose owner was erased',
   'jobs:read': 'see long work',
   'jobs:write': 'retry and cancel it',
   'events:read': 'read the journal: of the events, those that the other permissions let one see',
@@ -38,6 +41,9 @@ const aboutAll = new Set<Permission>([
   'enrichment:write',
   'enrichment:manage',
   'mailboxes:write',
+  'contacts:erase',
+  'erasures:read',
+  'erasures:lift',
   'events:read',
   'audit:read',
   'audit:verify',
@@ -76,6 +82,7 @@ export const builtInRoles: Readonly<Record<string, readonly Permission[]>> = {
   service: [...member, 'events:read', 'metrics:read'],
   auditor: [
     'contacts:read',
+    'erasures:read',
     'mailboxes:read',
     'imports:read',
     'enrichment:read',
@@ -128,6 +135,14 @@ export const access: Readonly<Record<string, Permission>> = {
   dismissDuplicate: 'contacts:write',
   reconsiderDuplicate: 'contacts:write',
 
+  eraseContact: 'contacts:erase',
+  confirmErasure: 'contacts:erase',
+  withdrawErasure: 'contacts:erase',
+  listErasures: 'erasures:read',
+  getErasure: 'erasures:read',
+  getContactErasure: 'erasures:read',
+  liftSuppression: 'erasures:lift',
+
   listEmails: 'emails:read',
   getEmail: 'emails:read',
   getEmailRaw: 'emails:read',
@@ -175,6 +190,8 @@ export const access: Readonly<Record<string, Permission>> = {
   orderEnrichmentSources: 'enrichment:manage',
   enrichOnCreation: 'enrichment:manage',
 
+  getErasureKey: 'contacts:read',
+
   listJobs: 'jobs:read',
   getJob: 'jobs:read',
   retryJob: 'jobs:write',
@@ -210,16 +227,4 @@ export const access: Readonly<Record<string, Permission>> = {
   rollbackProjection: 'projections:write',
 
   '/metrics': 'metrics:read',
-}
-
-/**
- * Operations that show what mails say, or give much away at once: who is shown it is recorded before it is sent (src/audit/). By operationId the category of
- * what `{id}` names. The journal, which has no id, records by itself.
- */
-export const recordedReads: Readonly<Record<string, string>> = {
-  getEmail: 'email',
-  getEmailRaw: 'email',
-  getEmailHtml: 'email',
-  getEmailAttachment: 'email',
-  getImportResultRaw: 'import',
 }

@@ -1,14 +1,17 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
+import { erasureFromMemory, erasures } from '../projections/erasures.ts'
 import { projections, queries } from '../projections/index.ts'
 import { mailboxes, mailboxFromMemory } from '../projections/mailboxes.ts'
 import { Contact } from '../schema/contact.ts'
 import { SourceKind } from '../schema/enrichment.ts'
+import { Erasure } from '../schema/erasure.ts'
 import { Mailbox } from '../schema/mailbox.ts'
 import { Id } from '../schema/shared.ts'
-import { access, permissionsOf, recordedReads } from './access.ts'
+import { access, permissionsOf } from './access.ts'
 import { projectionRoutes } from './admin/projection-routes.ts'
 import { recordWhatIsRead } from './audit/hook.ts'
+import { recordedReads } from './audit/recorded-reads.ts'
 import { commands } from './commands.ts'
 import { batchRoute } from './contacts/batch.ts'
 import { contactBlame } from './contacts/blame.ts'
@@ -21,6 +24,8 @@ import { withShownValues } from './enrichment/lock-field.ts'
 import { policy } from './enrichment/policy.ts'
 import { enrichmentRoutes } from './enrichment/routes.ts'
 import { enrichmentMetrics } from './enrichment/status.ts'
+import { erasureKeyRoute } from './erasure/key-route.ts'
+import { erasureRoutes } from './erasure/routes.ts'
 import { importRoutes } from './import/routes.ts'
 import { jobRoutes } from './jobs/routes.ts'
 import { journalRoutes } from './journal/routes.ts'
@@ -86,6 +91,11 @@ const views: Readonly<Record<string, View>> = {
     location: () => '/v1/duplicates',
   },
   enrichmentpolicy: { schema: EnrichmentPolicy, render: (events) => fold(policy, events), location: () => '/v1/enrichment' },
+  erasure: {
+    schema: Erasure,
+    render: (events, id) => erasureFromMemory(foldInMemory(erasures, events), id)!,
+    location: (id) => `/v1/erasures/${id}`,
+  },
   mailbox: {
     schema: Mailbox,
     render: (events, id) => mailboxFromMemory(foldInMemory(mailboxes, events), id)!,
@@ -158,6 +168,7 @@ export async function createApp(options: Options): Promise<App> {
   projectionRoutes(server, services, progress)
   snapshotRoutes(server, services)
   verificationRoutes(server, services)
+  erasureKeyRoute(server, services)
   await importRoutes(server, services)
   emailFileRoutes(server, services)
   syncRoutes(server, services)
@@ -167,6 +178,7 @@ export async function createApp(options: Options): Promise<App> {
   roleRoutes(server, services)
   enrichmentRoutes(server, services, tables)
   undoRoutes(server, services, tables)
+  erasureRoutes(server, services)
 
   jobMetrics(metrics, jobs)
   projectionMetrics(metrics, progress)

@@ -15,6 +15,7 @@ import {
 import { addNote } from './contacts/note.ts'
 import { removeEmail } from './emails/email.ts'
 import { enrichOnCreation, orderEnrichmentSources } from './enrichment/policy.ts'
+import { confirmErasure, withdrawErasure } from './erasure/erasure.ts'
 import { changeCreationPolicy, changeRules, changeVisibility, disconnectMailbox } from './mailboxes/mailbox.ts'
 import type { Command } from './platform/decider.ts'
 
@@ -47,4 +48,6 @@ export const commands: readonly Command[] = [
   changeCreationPolicy,
   changeVisibility,
   disconnectMailbox,
+  confirmErasure,
+  withdrawErasure,
 ]

@@ -32,6 +32,7 @@ type Required =
   | 'snapshots'
   | 'snapshotsMebibytes'
   | 'cacheMebibytes'
+  | 'erasureRewriteAt'
   | WithDefault
 
 /** The checked settings. Optional ones that nobody set are not there. */

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { allEvents } from '../schema/events.ts'
+import { concealParties } from './emails/mask.ts'
 import { sourceOf } from './master-key.ts'
 import { checkHashes, createCodec } from './platform/codec.ts'
+import { openConcealed } from './platform/concealed.ts'
 import { openPool } from './platform/database.ts'
 import type { Metadata, RecordedEvent, StoredEvent } from './platform/event.ts'
 import { openEventStore } from './platform/event-store.ts'
@@ -12,6 +14,7 @@ import { openMasterKeys } from './platform/master-keys.ts'
 import { formatPosition, parsePosition } from './platform/position.ts'
 import { sizeOf } from './platform/projector-steps.ts'
 import { Unavailable } from './platform/refusal.ts'
+import { readSecret } from './platform/vault.ts'
 import { masterKey } from './settings.ts'
 
 /*
@@ -87,12 +90,13 @@ export type Consumer = {
 
 const LIMITS = { events: 500, bytes: 4 * 2 ** 20 }
 const MAX_BACKOFF_MS = 10_000
+const LOOK_MS = 5_000
 
 /** @throws when the master key is not the vault's, in words; a connection error when the vault's Postgres is away */
 export async function openConsumer({ eventStoreUrl, keys, log: given }: ConsumerOptions): Promise<Consumer> {
   const log = (given ?? createLogger('silent', 'consumer')) as Logger
   const vault = keys ? await openKeys(keys, log) : null
-  const codec = vault && createCodec(allEvents, vault)
+  const codec = vault && createCodec(allEvents, vault, vault.conceal)
   const store = openEventStore(eventStoreUrl, log)
   const skipped = new Set<string>()
 
@@ -100,6 +104,7 @@ export async function openConsumer({ eventStoreUrl, keys, log: given }: Consumer
     if (!codec) return sealed(events)
     for (let failures = 1; ; failures += 1) {
       try {
+        await vault!.look()
         return (await codec.decode(events)).filter(isKnown).map(opened)
       } catch (err) {
         if (!(err instanceof Unavailable)) throw err
@@ -152,9 +157,24 @@ async function openKeys({ databaseUrl, masterKey: text, aws }: NonNullable<Consu
   const source = sourceOf(masterKey(text.trim()), { s3AccessKeyId: aws?.accessKeyId, s3SecretAccessKey: aws?.secretAccessKey }, 'masterKey')
   const pool = openPool(databaseUrl, log, 2)
   try {
-    const { keys } = createKeyLookup(pool, await openMasterKeys(pool, source))
+    const masters = await openMasterKeys(pool, source)
+    const { keys } = createKeyLookup(pool, masters)
     const claim = () => Promise.reject(new Error('A consumer writes nothing.'))
-    return { keys, claim, close: pool.close }
+    const secret = await readSecret(pool, masters, 'claims')
+    const concealed = secret && (await openConcealed(pool, secret))
+    let lookedAt = performance.now()
+    return {
+      keys,
+      claim,
+      conceal: concealed ? concealParties(concealed) : ({ data }: { data: unknown }) => data,
+      /** Whoever takes part in mails may have been erased meanwhile. */
+      async look() {
+        if (performance.now() - lookedAt < LOOK_MS) return
+        await concealed?.look()
+        lookedAt = performance.now()
+      },
+      close: pool.close,
+    }
   } catch (error) {
     await pool.close()
     throw error

@@ -41,6 +41,8 @@ if (!process.argv[2] || !program.commands.some((command) => command.name() === p
   blobCommands(program, readConfig)
   const { vaultCommands } = await import('./cli/vault.ts')
   vaultCommands(program, readConfig)
+  const { erasureCommands } = await import('./cli/erasures.ts')
+  erasureCommands(program, readConfig)
 }
 
 if (process.argv.includes('eventstore') && !process.argv.includes(supervisedFlag)) {

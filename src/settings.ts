@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { enrichmentSettings } from './enrichment/settings.ts'
+import { erasureSettings } from './erasure/settings.ts'
 import { mailboxSettings } from './mailboxes/settings.ts'
 import type { AwsKmsAddress } from './platform/kms-aws.ts'
 import { httpUrl, matching, setting, wholeNumber } from './setting.ts'
@@ -201,6 +202,7 @@ export const settings = {
   }),
   ...enrichmentSettings,
   ...mailboxSettings,
+  ...erasureSettings,
   demo: setting({
     name: 'SMARTCRM_DEMO',
     description: '1: a demo with a made-up mailbox, in the folder ./data/demo unless SMARTCRM_DATA is set; as `smartcrm start --demo`',

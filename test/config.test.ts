@@ -52,6 +52,7 @@ t.test('without any setting it is a service for this machine, with its data besi
     snapshots: 10,
     snapshotsMebibytes: 20_480,
     cacheMebibytes: 32,
+    erasureRewriteAt: 180,
   })
 })
 
@@ -104,6 +105,10 @@ t.test('every setting is read', async (t) => {
     SMARTCRM_SNAPSHOTS: '3',
     SMARTCRM_SNAPSHOTS_MIB: '1000',
     SMARTCRM_CACHE_MIB: '0',
+    ERASURE_CONFIRMATION: 'true',
+    ERASURE_REWRITE_AT: '23:45',
+    ERASURE_LIST: '/mnt/apart/erasures.jsonl',
+    ERASURE_LOGS: '/var/log/smartcrm, /var/log/crm.log',
   })
   t.strictSame(config, {
     port: 8080,
@@ -154,6 +159,10 @@ t.test('every setting is read', async (t) => {
     snapshots: 3,
     snapshotsMebibytes: 1000,
     cacheMebibytes: 0,
+    erasureConfirmation: true,
+    erasureRewriteAt: 23 * 60 + 45,
+    erasureList: '/mnt/apart/erasures.jsonl',
+    erasureLogs: ['/var/log/smartcrm', '/var/log/crm.log'],
   })
   t.strictSame(Object.keys(config).sort(), Object.keys(settings).sort(), 'this test knows them all')
 })

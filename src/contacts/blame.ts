@@ -11,12 +11,11 @@ import type { RecordedEvent } from '../platform/event.ts'
 import { asOfParameter } from '../platform/http/queries.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
 import type { Moments } from '../platform/projections/moments.ts'
-import { Refused } from '../platform/refusal.ts'
 import { createMemoryTables } from '../platform/rows.ts'
 import { fold } from '../platform/runner.ts'
 import { aroundOf, causesOf } from './causes.ts'
 import { differences } from './differences.ts'
-import { sees, upTo } from './past.ts'
+import { refuseErased, sees, upTo } from './past.ts'
 
 type Load = (stream: string) => Promise<RecordedEvent[]>
 type Blamed = { readonly field: string; readonly value: unknown; readonly event: RecordedEvent }
@@ -71,7 +70,7 @@ export const contactBlame = (load: Load, { resolve }: Pick<Moments, 'resolve'>):
       const [all, policies] = await Promise.all([load(`contact-${id}`), load(`enrichmentpolicy-${POLICY_ID}`)])
       const events = upTo(all, position)
       if (events.length === 0 || !sees(viewer, all)) return null
-      if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
+      refuseErased(all)
       const blamed = blameOf(id, events, fold(policy, upTo(policies, position)).order)
       const causeOf = await causesOf(
         db,

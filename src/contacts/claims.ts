@@ -7,17 +7,18 @@ import type { RecordedEvent } from '../platform/event.ts'
 import { type EventStore, WrongExpectedRevision } from '../platform/event-store.ts'
 import { Refused, Unavailable } from '../platform/refusal.ts'
 import { fold, type Guard, headOf } from '../platform/runner.ts'
-import { addressesAmong, addressesOf, contact } from './contact.ts'
+import { addressesAmong, addressesOf, contact, isKnown } from './contact.ts'
 import { standingOf } from './merged-state.ts'
 
 const { AddressClaimed, AddressReleased } = claimEvents
 /** For how long a claim keeps others off before its owner's stream holds the address. Processes' clocks must agree to within a few seconds. */
-const HOLD_MS = 30_000
+export const HOLD_MS = 30_000
 /** For how long a command that repeats itself relies on the claim that it made before: HOLD_MS less what it then still takes. */
 const RELIED_ON_MS = 5_000
 const TRIES = 5
 
-type Claim = { holder: null } | { holder: string; commandId: string }
+/** @property suppressedBy whose erasure keeps everybody from it */
+type Claim = { holder: null; suppressedBy?: string } | { holder: string; commandId: string }
 
 export const claim = decider<Claim, typeof claimEvents>(
   'claim',
@@ -26,6 +27,8 @@ export const claim = decider<Claim, typeof claimEvents>(
   {
     AddressClaimed: (_, { contactId, commandId }) => ({ holder: contactId, commandId }),
     AddressReleased: (state, { contactId }) => (state.holder === contactId ? { holder: null } : state),
+    AddressSuppressed: (_, { contactId }) => ({ holder: null, suppressedBy: contactId }),
+    AddressSuppressionLifted: () => ({ holder: null }),
   },
 )
 
@@ -49,22 +52,7 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
   const streamOf = (address: string) => `claim-${createHmac('sha256', key).update(address).digest('hex')}`
   const stateOf = (events: readonly RecordedEvent[]) => fold(claim, events)
 
-  /**
-   * Who has an address that a contact claimed: that contact, or the one that it is part of by now. So a claim needs no other one when contacts are
-   * merged, nor when they are unmerged, and there is no moment in between that a crash could make last. Null: nobody.
-   */
-  const holderOf = async (contactId: string, address: string): Promise<Holder | null> => {
-    const events = await load(`contact-${contactId}`)
-    if (events.some(({ erased }) => erased)) return null
-    const state = fold(contact, events)
-    if (state.status === 'unknown') return null
-    const { mergedInto, methods } = state
-    const own = addressesAmong(methods).includes(address) ? { contactId } : null
-    if (!mergedInto) return own
-    const standing = standingOf(await load(`contact-${mergedInto.into}`), mergedInto.mergeId)
-    if (standing === 'merged') return holderOf(mergedInto.into, address)
-    return own && standing === 'begun' ? { contactId: mergedInto.into, byMerge: mergedInto.mergeId } : own
-  }
+  const holderOf = (contactId: string, address: string) => holderIn(load, contactId, address)
 
   /** Appends what `decide` gives at the folded revision, and on a conflict decides again. The first try takes the address for new, which it mostly is. */
   const write = async (
@@ -92,6 +80,7 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
   /** Refuses what another contact has, or may be about to have. @returns whether the contact has it already, or this very command claimed it just now */
   const has = async (address: string, events: readonly RecordedEvent[], { contactId, byMerge }: Holder, cause: Cause): Promise<boolean> => {
     const state = stateOf(events)
+    if (state.holder === null && state.suppressedBy !== undefined) throw suppressed(address)
     if (state.holder === null) return false
     const ageMs = Date.parse(cause.at) - Date.parse(events.at(-1)!.meta.at)
     const holder = await holderOf(state.holder, address)
@@ -170,6 +159,27 @@ export function createClaims(store: EventStore, codec: Codec, load: (stream: str
   }
 }
 
+/**
+ * Who has an address that a contact claimed: that contact, or the one that it is part of by now. So a claim needs no other one when contacts are
+ * merged, nor when they are unmerged, and there is no moment in between that a crash could make last. Null: nobody.
+ */
+export async function holderIn(
+  load: (stream: string) => Promise<RecordedEvent[]>,
+  contactId: string,
+  address: string,
+): Promise<Holder | null> {
+  const events = await load(`contact-${contactId}`)
+  if (events.some(({ erased }) => erased)) return null
+  const state = fold(contact, events)
+  if (!isKnown(state)) return null
+  const { mergedInto, methods } = state
+  const own = addressesAmong(methods).includes(address) ? { contactId } : null
+  if (!mergedInto) return own
+  const standing = standingOf(await load(`contact-${mergedInto.into}`), mergedInto.mergeId)
+  if (standing === 'merged') return holderIn(load, mergedInto.into, address)
+  return own && standing === 'begun' ? { contactId: mergedInto.into, byMerge: mergedInto.mergeId } : own
+}
+
 /** Who has an address. @property byMerge it is his by a merge that is under way: of what he is about to take */
 type Holder = { readonly contactId: string; readonly byMerge?: string }
 
@@ -177,13 +187,21 @@ const beingMerged = () =>
   new Unavailable('Who has this address is being merged with another contact at this moment.', { retryAfterSeconds: 1 })
 
 /** The addresses of the contact whose events these are. One that was erased has none. */
-const heldBy = (events: readonly RecordedEvent[]): string[] =>
+export const heldBy = (events: readonly RecordedEvent[]): string[] =>
   events.some(({ erased }) => erased) ? [] : addressesOf(fold(contact, events))
 
 /** The addresses that these events give to a contact; in one order for all, or two who want the same ones would each get one. */
 function taking(events: readonly NewEvent[]): string[] {
   return addressesOf(fold(contact, [{ type: 'ContactCreated', data: { name: '', methods: [] } }, ...events])).sort()
 }
+
+const suppressed = (address: string) =>
+  new Refused(
+    'address-suppressed',
+    `Whoever had ${address} was erased, and it is not to come back. To use it again, lift that: POST /v1/suppressions/lift.`,
+    409,
+    { address },
+  )
 
 function taken(address: string, owner: string, fulfilled: boolean, ageMs: number): Refused {
   if (fulfilled) return new Refused('address-taken', `${address} belongs to another contact.`, 409, { owner, address })

@@ -1,19 +1,22 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { contactEvents, type Method, MethodType } from '../../schema/contact-events.ts'
 import { Id, line } from '../../schema/shared.ts'
-import { type Context, command, decider } from '../platform/decider.ts'
+import { type Context, command, type Decider, decider } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
-import { isVisible } from '../platform/viewer.ts'
+import { isVisible, type Viewer } from '../platform/viewer.ts'
 import { type EnrichedState, enriched, notEnriched } from './enriched-state.ts'
 import { type Known, mergedState } from './merged-state.ts'
 import { faultsOfMethods, MAX_METHODS, methodFaults, newMethods, sameness } from './methods.ts'
 
 const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved, ContactRestored } = contactEvents
 
-export type Contact = { status: 'unknown' } | Known
+/** Of an erased one nothing else is known. */
+export type Contact = { status: 'unknown' } | { status: 'erased'; erasureId: string } | Known
+
+export const isKnown = (contact: Contact): contact is Known => contact.status !== 'unknown' && contact.status !== 'erased'
 
 const change = (contact: Contact, to: (known: Known) => Partial<Known>): Contact =>
-  contact.status === 'unknown' ? contact : { ...contact, ...to(contact) }
+  isKnown(contact) ? { ...contact, ...to(contact) } : contact
 
 const enrichment =
   <D>(step: (state: EnrichedState, data: D) => EnrichedState) =>
@@ -23,9 +26,9 @@ const enrichment =
 const merging =
   <D>(step: (known: Known, data: D) => Known) =>
   (contact: Contact, data: D): Contact =>
-    contact.status === 'unknown' ? contact : step(contact, data)
+    isKnown(contact) ? step(contact, data) : contact
 
-export const contact = decider<Contact, typeof contactEvents>(
+const live = decider<Contact, typeof contactEvents>(
   'contact',
   contactEvents,
   { status: 'unknown' },
@@ -65,13 +68,19 @@ export const contact = decider<Contact, typeof contactEvents>(
     ContactMerged: merging(mergedState.ContactMerged),
     ContactUnmerged: merging(mergedState.ContactUnmerged),
     ContactUnmergedFrom: merging(mergedState.ContactUnmergedFrom),
+    ContactErased: (_, { erasureId }) => ({ status: 'erased', erasureId }),
   },
-  (state, viewer) => state.status === 'unknown' || isVisible(viewer, state),
+  (state, viewer) => state.status === 'unknown' || isSeen(state, viewer),
 )
 
+/** Whether there is one, and somebody sees it. Whose an erased one was is erased too, so only who sees all sees that there was one. */
+export const isSeen = (state: Contact, viewer: Viewer): boolean =>
+  state.status === 'erased' ? viewer.sees === 'all' : state.status !== 'unknown' && isVisible(viewer, state)
+
+export const contact: Decider<Contact> = { ...live, isErased: ({ status }) => status === 'erased' }
+
 /** The normal forms of the e-mail addresses that a contact has: those that it is the one owner of. One that is part of another has none. */
-export const addressesOf = (state: Contact): string[] =>
-  state.status === 'unknown' || state.mergedInto ? [] : addressesAmong(state.methods)
+export const addressesOf = (state: Contact): string[] => (isKnown(state) && !state.mergedInto ? addressesAmong(state.methods) : [])
 
 export const addressesAmong = (methods: readonly Method[]): string[] =>
   methods.flatMap(({ type, normalized }) => (type === 'email' && normalized ? [normalized] : []))
@@ -91,8 +100,9 @@ export const ContactInput = Type.Object({ ...contactFields, id: Type.Optional(Id
 export type ContactInput = Static<typeof ContactInput>
 const ContactPut = Type.Object(contactFields, strict)
 
-/** @throws Refused when there is none */
+/** @throws Refused when there is none, or none any more */
 export function existing(state: Contact): Known {
+  if (state.status === 'erased') throw erased()
   if (state.status === 'unknown') throw new Refused('contact-not-found', 'There is no such contact.', 404)
   return state
 }
@@ -106,6 +116,8 @@ export function known(state: Contact): Known {
     })
   return contact
 }
+
+export const erased = () => new Refused('erased', 'This contact was erased.', 410)
 
 export function active(state: Contact): Known {
   const contact = known(state)

@@ -6,10 +6,10 @@ import { Refused } from '../platform/refusal.ts'
 import { fold, type Request, type Runner } from '../platform/runner.ts'
 import { uuidv5 } from '../platform/uuid.ts'
 import { everybody } from '../platform/viewer.ts'
-import { active, contact, existing, known } from './contact.ts'
+import { active, contact, existing, isSeen, known } from './contact.ts'
 import { absorb, mergeInto, release, unmerge } from './merge.ts'
-import { isMergedHere, type Known, standingOf } from './merged-state.ts'
-import { ancestorsOf, isErased, otherOf, settleMerge, streamOf, unmergeBodies, withSurvivor } from './merging.ts'
+import { isErased, isMergedHere, standingOf } from './merged-state.ts'
+import { ancestorsOf, otherOf, settleMerge, streamOf, unmergeBodies, withSurvivor } from './merging.ts'
 
 /** What came, or would come, of it: the events of each of the two. */
 export type Merging = {
@@ -28,8 +28,8 @@ async function look(runner: Runner, id: string, { viewer = everybody }: Pick<Req
   const events = await runner.load(streamOf(id))
   if (isErased(events)) throw new Refused('erased', 'What this was about was erased.', 410)
   const state = fold(contact, events)
-  if (state.status === 'unknown' || !contact.isVisible!(state, viewer)) throw notFound()
-  return { id, events, state: state as Known }
+  if (!isSeen(state, viewer)) throw notFound()
+  return { id, events, state: existing(state) }
 }
 
 function checkRevision(events: readonly RecordedEvent[], ifMatch: Request['ifMatch']): void {

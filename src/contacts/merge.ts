@@ -5,7 +5,7 @@ import type { Field } from '../../schema/enrichment.ts'
 import { Id, nullable } from '../../schema/shared.ts'
 import { internalCommand } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
-import { active, contact, existing, known } from './contact.ts'
+import { active, contact, existing, isKnown, known } from './contact.ts'
 import { notEnriched } from './enriched-state.ts'
 import {
   heirOf,
@@ -69,7 +69,7 @@ function missing(methods: readonly Method[], there: readonly Method[]): Method[]
 export const absorb = internalCommand(contact, 'absorb', {
   body: Type.Object({ from: Id, mergeId: Id, chosen: Type.Array(Chosen), other: Other }, strict),
   decide: ({ from, mergeId, chosen, other }, state, { id }) => {
-    if (state.status !== 'unknown' && (isMergedHere(state, mergeId) || state.settled?.includes(mergeId))) return []
+    if (isKnown(state) && (isMergedHere(state, mergeId) || state.settled?.includes(mergeId))) return []
     const contact = active(state)
     const enriched = contact.enriched ?? notEnriched
     const choice = (field: Chosen['field']) => chosen.find((one) => one.field === field)?.choice

@@ -202,6 +202,10 @@ export const mergedState = {
   }),
 }
 
+/** Whether a contact was erased, whether or not its key is gone yet. */
+export const isErased = (events: readonly RecordedEvent[]): boolean =>
+  events.some(({ erased }) => erased) || events.at(-1)?.type === 'ContactErased'
+
 /**
  * How it stands with a merge, by the events of the contact that was to take it; also where they were erased. `begun`: this one does not know of it yet.
  * Where the one in question left with another of which it is part, this one knows nothing of it any more.
@@ -211,5 +215,5 @@ export function standingOf(events: readonly RecordedEvent[], mergeId: string): '
     if (type === 'ContactUnmerged') return (data as Data<'ContactUnmerged'>).mergeId === mergeId
     return type === 'ContactMerged' && (data as Data<'ContactMerged'>).mergeId === mergeId
   })
-  return last ? (last.type === 'ContactMerged' ? 'merged' : 'unmerged') : events.some(({ erased }) => erased) ? 'unmerged' : 'begun'
+  return last ? (last.type === 'ContactMerged' ? 'merged' : 'unmerged') : isErased(events) ? 'unmerged' : 'begun'
 }

@@ -8,7 +8,7 @@ import { fold, type Outcome, type Request, type Runner } from '../platform/runne
 import { uuidv5 } from '../platform/uuid.ts'
 import { contact, existing } from './contact.ts'
 import { absorb, type Below, drop, type Other, release, unmerge } from './merge.ts'
-import { isMergedHere, type Known, standingOf } from './merged-state.ts'
+import { isErased, isMergedHere, type Known, standingOf } from './merged-state.ts'
 
 type Unmerged = ReturnType<typeof contactEvents.ContactUnmerged>['data']
 
@@ -54,7 +54,7 @@ export function otherOf(events: readonly RecordedEvent[]): Other {
 }
 
 /** All that are part of a contact, and by which merges they came to be. */
-const partsOf = ({ merges = [] }: Pick<Known, 'merges'>) =>
+export const partsOf = ({ merges = [] }: Pick<Known, 'merges'>) =>
   merges.flatMap(({ from, mergeId, brought }) => [{ contactId: from, mergeId }, ...brought])
 
 type ValueRow = {
@@ -80,8 +80,6 @@ const requestAfter = ({ id, meta }: RecordedEvent, another?: string): Request =>
   correlationId: meta.$correlationId,
   causationId: id,
 })
-
-export const isErased = (events: readonly RecordedEvent[]) => events.some(({ erased }) => erased)
 
 type Ancestor = { readonly id: string; readonly events: readonly RecordedEvent[]; readonly state: Known }
 

@@ -4,8 +4,6 @@ import { line } from '../../schema/shared.ts'
 import { command } from '../platform/decider.ts'
 import { contact, known } from './contact.ts'
 
-const { NoteAdded } = contactEvents
-
 export const addNote = command(contact, {
   operationId: 'addNote',
   method: 'POST',
@@ -15,6 +13,6 @@ export const addNote = command(contact, {
   success: 201,
   decide: ({ text }, state, { id, newId }) => {
     known(state)
-    return [NoteAdded({ contactId: id, noteId: newId(0), text })]
+    return [contactEvents.NoteAdded({ contactId: id, noteId: newId(0), text })]
   },
 })

@@ -1,6 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { contactFromMemory, contacts } from '../../projections/contacts.ts'
 import type { Contact } from '../../schema/contact.ts'
+import { contactEvents } from '../../schema/contact-events.ts'
 import { History, type HistoryEntry } from '../../schema/event.ts'
 import { Id } from '../../schema/shared.ts'
 import type { RecordedEvent } from '../platform/event.ts'
@@ -8,12 +9,12 @@ import { asOfParameter } from '../platform/http/queries.ts'
 import { comparePositions, type Position } from '../platform/position.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
 import type { Moments } from '../platform/projections/moments.ts'
-import { Moved, Refused } from '../platform/refusal.ts'
+import { Moved } from '../platform/refusal.ts'
 import { createMemoryTables, foldInMemory } from '../platform/rows.ts'
 import { fold } from '../platform/runner.ts'
-import { isVisible, type Viewer } from '../platform/viewer.ts'
+import type { Viewer } from '../platform/viewer.ts'
 import { aroundOf, causesOf } from './causes.ts'
-import { contact, existing } from './contact.ts'
+import { contact, erased, existing, isSeen } from './contact.ts'
 import { differences } from './differences.ts'
 import { ancestorsOf } from './merging.ts'
 
@@ -24,10 +25,12 @@ export const contactAt = (events: readonly RecordedEvent[], id: string): Static<
   contactFromMemory(foldInMemory(contacts, events), id)
 
 /** Whether somebody sees the contact: by whose it is now, also where it is asked how it was. */
-export function sees(viewer: Viewer, events: readonly RecordedEvent[]): boolean {
-  if (viewer.sees === 'all') return true
-  const state = fold(contact, events)
-  return state.status !== 'unknown' && isVisible(viewer, state)
+export const sees = (viewer: Viewer, events: readonly RecordedEvent[]): boolean =>
+  viewer.sees === 'all' || isSeen(fold(contact, events), viewer)
+
+/** An erased contact has no past either, also as long as its key is there. @throws Refused */
+export function refuseErased(events: readonly RecordedEvent[]): void {
+  if (events.some((event) => event.erased) || events.at(-1)?.type === contactEvents.ContactErased.type) throw erased()
 }
 
 /** `GET /contacts/{id}`, and with `asOf` where there is no snapshot what its stream tells: all but what mail says of it. */
@@ -38,8 +41,8 @@ export const contactNowOrThen = (now: QueryEndpoint, load: Load): QueryEndpoint 
     const { id } = params as { id: string }
     const all = await load(`contact-${id}`)
     if (!sees(viewer, all)) return null
+    refuseErased(all)
     const events = upTo(all, position)
-    if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
     const found = contactAt(events, id)
     if (!found?.mergedInto) return found
     const ancestors = await ancestorsOf(
@@ -67,6 +70,7 @@ export const contactHistory = (load: Load, { resolve }: Pick<Moments, 'resolve'>
       const all = await load(`contact-${id}`)
       const events = upTo(all, position)
       if (events.length === 0 || !sees(viewer, all)) return null
+      refuseErased(all)
       const tables = createMemoryTables(contacts)
       let before: object = {}
       const causeOf = await causesOf(db, events)

@@ -2,9 +2,9 @@ import { normalizeEmail } from '../platform/email-address.ts'
 import type { Execute } from '../platform/http/commands.ts'
 import { Invalid, Refused } from '../platform/refusal.ts'
 import { fold, type Outcome, type Request, type Runner } from '../platform/runner.ts'
-import { everybody, isVisible } from '../platform/viewer.ts'
+import { everybody } from '../platform/viewer.ts'
 import type { Claims } from './claims.ts'
-import { type ContactInput, contact, createContact, upsertContact } from './contact.ts'
+import { type ContactInput, contact, createContact, isKnown, isSeen, upsertContact } from './contact.ts'
 import { duplicate } from './duplicates.ts'
 import { withSurvivor } from './merging.ts'
 
@@ -51,11 +51,10 @@ const takenBySomebody = () =>
 export async function namingSurvivor(runner: Runner, { code, message, details }: Refused, viewer = everybody): Promise<Refused> {
   const events = await runner.load(`contact-${details['survivor']}`)
   const state = fold(contact, events)
-  const { mergedInto } = state.status === 'unknown' ? {} : await withSurvivor(runner, state)
+  const { mergedInto } = isKnown(state) ? await withSurvivor(runner, state) : {}
   const survivor = mergedInto?.into ?? (details['survivor'] as string)
   const alive = fold(contact, await runner.load(`contact-${survivor}`))
-  const isSeen = alive.status !== 'unknown' && isVisible(viewer, alive)
-  return new Refused(code, message, 409, isSeen ? { survivor } : {})
+  return new Refused(code, message, 409, isSeen(alive, viewer) ? { survivor } : {})
 }
 
 /** Does not name the owner of an address to whom may not see him. */
@@ -67,7 +66,7 @@ async function discreetly(runner: Runner, { viewer }: Request, work: () => Promi
     if (!viewer || viewer.sees === 'all' || !isRefused(error, 'address-taken') || error.details['owner'] === undefined) throw error
     const owner = fold(contact, await runner.load(`contact-${error.details['owner']}`))
     // Who is about to have it has no events yet: that it is being given away says no more than its id.
-    if (owner.status !== 'unknown' && isVisible(viewer, owner)) throw error
+    if (isSeen(owner, viewer)) throw error
     throw takenBySomebody()
   }
 }
@@ -81,7 +80,7 @@ async function onlyOfSeen(
 ) {
   for (const id of contactIds) {
     const state = fold(contact, await runner.load(`contact-${id}`))
-    if (state.status === 'unknown' || !isVisible(viewer, state)) throw new Refused('contact-not-found', 'There is no such contact.', 404)
+    if (!isSeen(state, viewer)) throw new Refused('contact-not-found', 'There is no such contact.', 404)
   }
   return work()
 }

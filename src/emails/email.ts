@@ -2,9 +2,10 @@ import { Type } from '@sinclair/typebox'
 import type { NewEvent } from '../../schema/define.ts'
 import { emailEvents } from '../../schema/email-events.ts'
 import { command, decider, internalCommand } from '../platform/decider.ts'
+import type { RecordedEvent } from '../platform/event.ts'
 import { Refused } from '../platform/refusal.ts'
 
-const { EmailReceived, EmailSent, EmailRemoved } = emailEvents
+const { EmailReceived, EmailSent, EmailRemoved, EmailPartiesMasked } = emailEvents
 
 export type Email = { status: 'unknown' } | { status: 'stored' } | { status: 'removed'; reason: string }
 
@@ -16,6 +17,7 @@ export const email = decider<Email, typeof emailEvents>(
     EmailReceived: () => ({ status: 'stored' }),
     EmailSent: () => ({ status: 'stored' }),
     EmailRemoved: (_, { reason }) => ({ status: 'removed', reason }),
+    EmailPartiesMasked: (state) => state,
   },
 )
 
@@ -62,3 +64,21 @@ export const excludeEmail = internalCommand(email, 'exclude', {
   body: Type.Object({}, strict),
   decide: (_, { status }, { id }) => (status === 'stored' ? [EmailRemoved({ emailId: id, reason: EXCLUDED })] : []),
 })
+
+const { emailId: _id, ...masked } = EmailPartiesMasked.schema.properties
+
+/** Has the tables written anew without those who were erased. The body is the mail as it is read since then (src/emails/mask.ts). */
+export const maskEmail = internalCommand(email, 'mask', {
+  body: Type.Object(masked, strict),
+  decide: (body, { status }, { id }) => (status === 'stored' ? [EmailPartiesMasked({ emailId: id, ...body })] : []),
+})
+
+type Told = ReturnType<typeof EmailReceived>['data']
+
+/** What a mail says, by the newest of its events that says all of it; null where none does. */
+export function contentOf(
+  events: readonly RecordedEvent[],
+): { readonly content: Told; readonly sent: boolean; readonly recordedAt: string } | null {
+  const told = events.findLast(({ type }) => type === EmailReceived.type || type === EmailSent.type)
+  return told && !told.erased ? { content: told.data as Told, sent: told.type === EmailSent.type, recordedAt: told.meta.at } : null
+}

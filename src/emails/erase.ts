@@ -34,5 +34,10 @@ export async function eraseEmail({ store, vault, blobs }: Needs, emailId: string
 /** Destroys keys, and removes what they had sealed beside the log, which nobody can read any more. @throws Unavailable */
 export async function eraseKeys({ vault, blobs }: Pick<Needs, 'vault' | 'blobs'>, keyIds: readonly string[]): Promise<void> {
   await vault.destroy(keyIds)
-  for (const keyId of keyIds) for await (const blob of blobs.list(keyId)) await blobs.remove(blob)
+  for (const keyId of keyIds) await removeBlobs(blobs, keyId)
+}
+
+/** Removes all that a key has sealed beside the log. */
+export async function removeBlobs(blobs: Needs['blobs'], keyId: string): Promise<void> {
+  for await (const blob of blobs.list(keyId)) await blobs.remove(blob)
 }

@@ -1,6 +1,7 @@
 import type { BlobReference } from '../../schema/email.ts'
 import type { Blobs } from '../platform/blobs.ts'
 import { OtherKey, Unfit } from '../platform/codec.ts'
+import type { Concealed } from '../platform/concealed.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import { AppendTooLarge } from '../platform/event-store.ts'
 import type { Position } from '../platform/position.ts'
@@ -9,6 +10,7 @@ import { fold, headOf, type Request, type Runner } from '../platform/runner.ts'
 import { uuidv5 } from '../platform/uuid.ts'
 import type { SubjectKey, Vault } from '../platform/vault.ts'
 import { email, isKnown, recordEmail, timesExcluded } from './email.ts'
+import { addressesIn, maskParties } from './mask.ts'
 import type { EmailContent } from './parse/parse-email.ts'
 import type { ParseResult, Parser } from './parse/parser.ts'
 
@@ -74,11 +76,12 @@ type Needs = {
   readonly vault: Pick<Vault, 'claim' | 'keys'>
   readonly blobs: Pick<Blobs, 'put' | 'list' | 'remove'>
   readonly parser: Pick<Parser, 'parse'>
+  readonly concealed: Pick<Concealed, 'isEmpty' | 'has'>
 }
 
 const TRIES = 3
 
-export function createIngest({ runner, vault, blobs, parser }: Needs): Ingest {
+export function createIngest({ runner, vault, blobs, parser, concealed }: Needs): Ingest {
   /** What was sealed for a mail that turned out to be known. Should this fail, the sweep finds it. */
   const discard = async (key: SubjectKey) => {
     try {
@@ -151,8 +154,13 @@ export function createIngest({ runner, vault, blobs, parser }: Needs): Ingest {
   ): Promise<Ingested | Excluded<E>> => {
     const claimed = about.isKept ? null : await vault.claim()
     const kept = claimed && { ...(await blobs.put(claimed, raw)), keyId: claimed.id }
-    const parsed = await parser.parse(raw, about.fallbackDate === undefined ? {} : { fallbackDate: about.fallbackDate })
-    if (!parsed.ok) return { ...failed(parsed.reason.code, parsed.reason.message), raw: kept }
+    const read = await parser.parse(raw, about.fallbackDate === undefined ? {} : { fallbackDate: about.fallbackDate })
+    if (!read.ok) return { ...failed(read.reason.code, read.reason.message), raw: kept }
+    const parsed = { ...read, email: concealed.isEmpty() ? read.email : maskParties(read.email, (address) => concealed.has(address)) }
+    if (parsed.email !== read.email && addressesIn(parsed.email).every((address) => about.ownAddresses.has(address))) {
+      if (claimed) await discard(claimed)
+      return failed(SUPPRESSED, 'The only other one in this mail was erased, and the address is suppressed.')
+    }
     const exclusion = excludes?.(parsed.email) ?? null
     if (exclusion !== null) {
       if (claimed) await discard(claimed)
@@ -162,7 +170,7 @@ export function createIngest({ runner, vault, blobs, parser }: Needs): Ingest {
       try {
         const { ingested, keyId } = await store(raw, parsed, about, claimed, about.isLikelyNew === true && attempt === 1)
         if (claimed && keyId !== claimed.id) await discard(claimed)
-        return ingested.outcome === 'failed' && ingested.code !== ERASED ? { ...ingested, raw: kept } : ingested
+        return ingested.outcome === 'failed' && !isKeptOut(ingested.code) ? { ...ingested, raw: kept } : ingested
       } catch (error) {
         if (!(error instanceof OtherKey)) throw error
         if (attempt === TRIES) throw new Unavailable('Others keep changing this mail.', { cause: error, retryAfterSeconds: 1 })
@@ -174,8 +182,10 @@ export function createIngest({ runner, vault, blobs, parser }: Needs): Ingest {
 
 type Settled = { readonly ingested: Ingested; readonly keyId: string | null }
 
-/** The one failure whose bytes are not to be kept. */
-export const ERASED = 'erased'
+const ERASED = 'erased'
+const SUPPRESSED = 'suppressed'
+/** Failures whose bytes are not to be kept, and that are for good: it was erased, or the only other one in it was. */
+export const isKeptOut = (code: string | undefined): boolean => code === ERASED || code === SUPPRESSED
 
 const failed = (code: string, reason: string) => ({ outcome: 'failed', code, reason, raw: null }) as const
 

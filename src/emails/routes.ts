@@ -13,7 +13,7 @@ import { Refused } from '../platform/refusal.ts'
 import { fold } from '../platform/runner.ts'
 import { everybody } from '../platform/viewer.ts'
 import type { Services } from '../services.ts'
-import { email } from './email.ts'
+import { contentOf, email } from './email.ts'
 
 const notFound = () => new Refused('email-not-found', 'There is no such mail.', 404)
 
@@ -44,11 +44,12 @@ export function emailFileRoutes(app: FastifyInstance, { runner, vault, blobs, po
     if (!(await seesEmail(pool, request.caller.viewer, id))) throw notFound()
     const last = events.at(-1)
     if (events.some(({ erased }) => erased)) throw new Refused('content-erased', 'This mail was erased for good.', 410)
-    if (!last || fold(email, events).status !== 'stored') throw notFound()
-    if (await restrictionOf(pool, request.caller.actor, id, (last.data as Email).source))
+    const told = contentOf(events)
+    if (!last || !told || fold(email, events).status !== 'stored') throw notFound()
+    if (await restrictionOf(pool, request.caller.actor, id, told.content.source))
       throw new Refused('content-not-shared', 'The mailbox that this mail is from does not share its content: its owner can.', 403)
     const keyId = last.meta.key!
-    return { data: last.data as Email, key: { id: keyId, key: (await vault.keys([keyId])).get(keyId) ?? null } }
+    return { data: told.content, key: { id: keyId, key: (await vault.keys([keyId])).get(keyId) ?? null } }
   }
   const tags = ['emails']
 

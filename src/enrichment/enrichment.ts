@@ -14,6 +14,7 @@ const {
   EnrichmentAnswered,
   EnrichmentCompleted,
   EnrichmentFailed,
+  EnrichmentErased,
 } = enrichmentEvents
 
 /** A paid call that was intended, and whose result is not there (yet: an enrichment may fail before). `remoteId`: its id at the vendor, where that is known. */
@@ -84,6 +85,8 @@ export const enrichment = decider<Enrichment, typeof enrichmentEvents>(
     EnrichmentAnswered: (state, { values }) => change(state, () => ({ call: null, values })),
     EnrichmentCompleted: (state) => change(state, () => ({ status: 'enriched' })),
     EnrichmentFailed: (state, { code, message }) => change(state, () => ({ status: 'failed', failure: { code, message } })),
+    EnrichmentErased: (state) =>
+      change(state, () => ({ status: 'failed', failure: { code: 'erased', message: 'The contact was erased.' } })),
   },
 )
 
@@ -170,4 +173,10 @@ export const failEnrichment = internalCommand(enrichment, 'fail', {
     if (state.status === 'failed') return []
     return [EnrichmentFailed({ enrichmentId: id, contactId: running(state).contactId, ...body })]
   },
+})
+
+/** Takes away what it says of a contact that is erased. Nothing is added to it after that. */
+export const forgetEnrichment = internalCommand(enrichment, 'erase', {
+  body: Type.Object({ contactId: Id }, strict),
+  decide: ({ contactId }, _, { id }) => [EnrichmentErased({ enrichmentId: id, contactId })],
 })

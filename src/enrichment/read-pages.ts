@@ -1,6 +1,6 @@
 import { cachedPages } from '../../projections/enrichment-reads.ts'
 import type { FetchedPage } from '../../schema/enrichment-events.ts'
-import { contact } from '../contacts/contact.ts'
+import { contact, known } from '../contacts/contact.ts'
 import { inOrder } from '../platform/in-order.ts'
 import { Refused } from '../platform/refusal.ts'
 import { fold } from '../platform/runner.ts'
@@ -22,8 +22,7 @@ export async function contactOf({ runner }: Services, contactId: string) {
 
 export async function personOf(services: Services, contactId: string): Promise<Person> {
   const state = await contactOf(services, contactId)
-  if (state.status === 'unknown') throw new Refused('contact-not-found', 'There is no such contact.', 404)
-  return state
+  return known(state)
 }
 
 /** Colleagues have one site: in a process it is read for one of them at a time, so that the others find it read. */

@@ -1,4 +1,4 @@
-import { contact } from '../contacts/contact.ts'
+import { contact, isKnown } from '../contacts/contact.ts'
 import { mayBeEnriched } from '../contacts/enriched.ts'
 import { withSurvivor } from '../contacts/merging.ts'
 import { Refused } from '../platform/refusal.ts'
@@ -29,7 +29,7 @@ export async function requestFor(
   const events = await runner.load(`contact-${contactId}`)
   if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
   const state = fold(contact, events)
-  mayBeEnriched(state.status === 'unknown' ? state : await withSurvivor(runner, state))
+  mayBeEnriched(isKnown(state) ? await withSurvivor(runner, state) : state)
   const keyId = events.at(-1)!.meta.key!
   const key = (await vault.keys([keyId])).get(keyId)
   if (!key) throw new Refused('erased', 'What this was about was erased.', 410)

@@ -1,7 +1,7 @@
 import { historyOf } from '../../projections/enrichment-reads.ts'
 import { restrictionsOf } from '../../projections/mail-visibility.ts'
 import type { EnrichedValue } from '../../schema/enrichment.ts'
-import { contact } from '../contacts/contact.ts'
+import { contact, isKnown } from '../contacts/contact.ts'
 import { mayBeEnriched, recordEnriched } from '../contacts/enriched.ts'
 import { streamOf, withSurvivor } from '../contacts/merging.ts'
 import { Failed, JobAborted, type JobRun } from '../platform/jobs.ts'
@@ -12,7 +12,7 @@ import type { Services } from '../services.ts'
 import { answered, completeEnrichment, failEnrichment } from './enrichment.ts'
 import { type EnrichmentRun, openRun } from './enrichment-run.ts'
 import { EnrichmentEnds, settle } from './ledger.ts'
-import { choose, contentHash, type Material, noDiscretion } from './material.ts'
+import { choose, contentHash, type Material } from './material.ts'
 import { modelCallOf, pagesCallOf, paidCall } from './paid-call.ts'
 import { AnswerSchema, INSTRUCTIONS, messageOf, PROMPT_VERSION, readAnswer, UnfitAnswer } from './prompt.ts'
 import { contactOf, personOf, readPages } from './read-pages.ts'
@@ -129,7 +129,7 @@ async function carryOut(run: EnrichmentRun, job: JobRun<Services>): Promise<void
 /** What is paid for is not lost where the contact was merged in the meantime: it is proposed to the one that it is part of. */
 async function livingOf({ runner }: Services, contactId: string): Promise<string> {
   const state = fold(contact, await runner.load(streamOf(contactId)))
-  return (state.status !== 'unknown' && (await withSurvivor(runner, state)).mergedInto?.into) || contactId
+  return (isKnown(state) && (await withSurvivor(runner, state)).mergedInto?.into) || contactId
 }
 
 async function askModel(run: EnrichmentRun, services: Services): Promise<void> {
@@ -186,7 +186,10 @@ async function materialOf(run: EnrichmentRun, services: Services): Promise<Mater
     undefined,
     history.map(({ emailId }) => emailId),
   )
-  return choose(person, pages ?? [], history, { ...noDiscretion, visibilityOf: ({ emailId }) => restricted.get(emailId) ?? 'everything' })
+  return choose(person, pages ?? [], history, {
+    visibilityOf: ({ emailId }) => restricted.get(emailId) ?? 'everything',
+    isHidden: (address) => services.concealed.has(address),
+  })
 }
 
 /** The texts that the model was given, as the intent names them; a mail that is gone meanwhile has none. */

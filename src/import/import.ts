@@ -3,7 +3,7 @@ import { type ImportCounts, ImportOutcome, importEvents } from '../../schema/imp
 import { decider, internalCommand } from '../platform/decider.ts'
 import { Refused } from '../platform/refusal.ts'
 
-const { ImportStarted, ImportProgressed, ImportFinished } = importEvents
+const { ImportStarted, ImportProgressed, ImportFinished, ImportUploadRemoved } = importEvents
 
 /** @property done how many messages or rows have their outcome. @property offset before which byte of the file those are */
 export type Import = { status: 'unknown' } | { status: 'running' | 'finished'; done: number; offset: number; counts: ImportCounts }
@@ -19,6 +19,7 @@ export const fileImport = decider<Import, typeof importEvents>(
     ImportStarted: () => ({ status: 'running', done: 0, offset: 0, counts: none }),
     ImportProgressed: (_, { done, offset, counts }) => ({ status: 'running', done, offset, counts }),
     ImportFinished: (_, { done, offset, counts }) => ({ status: 'finished', done, offset, counts }),
+    ImportUploadRemoved: (_, { done, offset, counts }) => ({ status: 'finished', done, offset, counts }),
   },
 )
 
@@ -65,5 +66,16 @@ export const finishImport = internalCommand(fileImport, 'finish', {
     const { offset, counts, ...at } = running(state)
     if (at.done !== done) throw elsewhere()
     return [ImportFinished({ importId: id, done, offset, counts, ...(fault !== undefined && { fault }) })]
+  },
+})
+
+/** The uploaded file of an import that has ended is about to be removed, for somebody in it was erased. Once is enough. */
+export const removeUpload = internalCommand(fileImport, 'remove-upload', {
+  fromLast: true,
+  body: Type.Object({}, strict),
+  decide: (_, state, { id }) => {
+    if (state.status !== 'finished') throw new Refused('import-not-finished', 'This import is not over.')
+    const { done, offset, counts } = state
+    return [ImportUploadRemoved({ importId: id, done, offset, counts })]
   },
 })

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import type { ImportKind, ImportOutcome } from '../../schema/import-events.ts'
 import { carryOut, keysOf, outcomeOf } from '../contacts/batch.ts'
-import { ERASED } from '../emails/ingest.ts'
+import { isKeptOut } from '../emails/ingest.ts'
 import { defaultLimits, type RefusalReason, tooLarge } from '../emails/parse/limits.ts'
 import type { BlobKey } from '../platform/blobs.ts'
 import { AppendTooLarge } from '../platform/event-store.ts'
@@ -95,7 +95,7 @@ async function readMail(
   trend.stored = ingested.outcome === 'stored' ? trend.stored + 1 : 0
   if (ingested.outcome !== 'failed') return { outcome: ingested.outcome, emailId: ingested.emailId }
   const { code, reason } = ingested
-  return { outcome: 'failed', code, reason, ...(code !== ERASED && { raw: await blobs.put(source.key, raw) }) }
+  return { outcome: 'failed', code, reason, ...(!isKeptOut(code) && { raw: await blobs.put(source.key, raw) }) }
 }
 
 async function* mailbox(services: Services, source: Source, { done, offset }: { done: number; offset: number }): AsyncGenerator<Item> {
@@ -153,7 +153,10 @@ async function* rows(services: Services, source: Source, { done }: { done: numbe
       } catch (error) {
         if (!(error instanceof Refused || error instanceof Invalid || error instanceof AppendTooLarge)) throw error
         const { code, detail, errors = [] } = problemOf(error)
-        const reason = [detail, ...errors.map(({ path, message }) => `${path} ${message}`)].join(' ')
+        // Results are kept for ever, and so must not say whose address it was.
+        const address = error instanceof Refused ? error.details['address'] : undefined
+        const said = typeof address === 'string' ? detail.replaceAll(address, 'an address in it') : detail
+        const reason = [said, ...errors.map(({ path, message }) => `${path} ${message}`)].join(' ')
         return { outcome: 'failed', code, reason: reason.slice(0, 1_000), line }
       }
     }

@@ -1,5 +1,8 @@
+import { concealJob } from '../contacts/conceal-job.ts'
 import { settleMergeJob } from '../contacts/settle-merge-job.ts'
 import { enrichBulkJob, enrichCancelledJob, enrichJob } from '../enrichment/enrichment-job.ts'
+import { eraseJob } from '../erasure/erase-job.ts'
+import { rewriteJob } from '../erasure/rewrite-job.ts'
 import { importJob } from '../import/import-job.ts'
 import { accessJob } from '../keys/keep-job.ts'
 import { disconnectJob } from '../mailboxes/disconnect-job.ts'
@@ -23,4 +26,7 @@ export const jobTypes: readonly JobType<Services>[] = [
   auditJob,
   undoJob,
   settleMergeJob,
+  eraseJob,
+  concealJob,
+  rewriteJob,
 ]

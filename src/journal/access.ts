@@ -5,6 +5,7 @@ export const journalAccess: Readonly<Record<string, Permission>> = {
   contact: 'contacts:read',
   claim: 'contacts:read',
   duplicate: 'contacts:read',
+  erasure: 'erasures:read',
   email: 'emails:read',
   import: 'imports:read',
   undo: 'contacts:read',

@@ -1,7 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { JournalPage } from '../../schema/event.ts'
-
 import { readOf } from '../audit/hook.ts'
 import { nothingHere } from '../platform/http/permissions.ts'
 import { answersOf, sendCacheable } from '../platform/http/queries.ts'

@@ -96,7 +96,11 @@ export function createSights(pool: Pool, log: Logger): Sights {
   }
 }
 
-const mails: ReadonlySet<string> = new Set([emailEvents.EmailReceived.type, emailEvents.EmailSent.type])
+const mails: ReadonlySet<string> = new Set([
+  emailEvents.EmailReceived.type,
+  emailEvents.EmailSent.type,
+  emailEvents.EmailPartiesMasked.type,
+])
 
 /** The mailbox that an event brings a mail from; null for any other event. */
 export function mailboxOf({ type, data }: RecordedEvent): string | null {

@@ -2,7 +2,7 @@ import { broughtBy, peopleOf, type Standing } from '../../projections/mailbox-st
 import type { ListedMessage, SyncOutcome } from '../../schema/sync-events.ts'
 import { create } from '../contacts/upsert.ts'
 import { excludeEmail } from '../emails/email.ts'
-import { ERASED } from '../emails/ingest.ts'
+import { isKeptOut } from '../emails/ingest.ts'
 import type { EmailContent } from '../emails/parse/parse-email.ts'
 import { digest } from '../platform/http/commands.ts'
 import { Invalid, Refused } from '../platform/refusal.ts'
@@ -104,8 +104,8 @@ async function fetchMessage(
   if (ingested.outcome === 'excluded') return excluded(ingested.exclusion)
   if (ingested.outcome === 'failed') {
     const { code, reason, raw } = ingested
-    // It was erased to stay away, so there is nothing to try again.
-    return code === ERASED ? { ...about, outcome: 'excluded', rule: ERASED } : { ...about, ...failed(code, reason), ...(raw && { raw }) }
+    // It is to stay away, so there is nothing to try again.
+    return isKeptOut(code) ? { ...about, outcome: 'excluded', rule: code } : { ...about, ...failed(code, reason), ...(raw && { raw }) }
   }
   const { outcome, emailId, content, sent } = ingested
   if (outcome === 'stored') await createContacts(session, content, sent, cause)
@@ -130,7 +130,14 @@ async function createContacts(
   sent: boolean,
   cause: Request,
 ): Promise<void> {
-  for (const { name, address } of contactsToCreate({ ...content, sent }, { policy: mailbox.policy, own: mailbox.allOwn })) {
+  for (const { name, address } of contactsToCreate(
+    { ...content, sent },
+    {
+      policy: mailbox.policy,
+      own: mailbox.allOwn,
+      isSuppressed: (address) => services.concealed.has(address),
+    },
+  )) {
     if (taken.has(address)) continue
     const commandId = uuidv5(`contact ${address}`, cause.commandId)
     try {

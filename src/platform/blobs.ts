@@ -38,6 +38,8 @@ export type Blobs = {
   stat(key: BlobKey, sha256: string): Promise<{ sizeBytes: number }>
   /** All that is stored, of one key or of all. Of each content there may be several copies: they follow one another, the newest last. */
   list(keyId?: string): AsyncIterable<StoredBlob>
+  /** One copy as it is stored, sealed; nothing where it is gone. @throws Unavailable when the store is away */
+  readSealed(blob: Pick<StoredBlob, 'path'>): AsyncIterable<Buffer>
   /** Removes one copy, whatever it holds. */
   remove(blob: Pick<StoredBlob, 'path'>): Promise<void>
   /** @throws Fault when the settings are wrong; Unavailable when the store cannot be reached */
@@ -157,6 +159,15 @@ export function createBlobs(store: BlobStore, now: () => number = Date.now): Blo
       for await (const path of store.list(keyId === undefined ? '' : `${checkKeyId(keyId)}/`)) {
         const blob = parsePath(path)
         if (blob) yield blob
+      }
+    },
+
+    async *readSealed({ path }) {
+      for (let start = 0; ; ) {
+        const found = await store.read(path, start, start + READ_CHUNKS * CHUNK_BYTES)
+        if (!found || found.bytes.length === 0) return
+        yield found.bytes
+        start += found.bytes.length
       }
     },
 

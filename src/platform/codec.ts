@@ -90,8 +90,15 @@ function asJson(data: unknown) {
 
 const boundTo = (stream: string, id: string) => `${stream}/${id}`
 
+/** What is left of an event's data, where something in it is to be shown no more although its key is there. Pure, and gives the very data where nothing is. */
+export type Conceal = (event: Pick<StoredEvent, 'type' | 'position' | 'data'>) => unknown
+
 /** The one codec that every reader and writer of events uses. */
-export function createCodec(types: Readonly<Record<string, AnyEventType>>, vault: Pick<Vault, 'claim' | 'keys'>): Codec {
+export function createCodec(
+  types: Readonly<Record<string, AnyEventType>>,
+  vault: Pick<Vault, 'claim' | 'keys'>,
+  conceal: Conceal = ({ data }) => data,
+): Codec {
   const checks = new Map<string, TypeCheck<AnyEventType['schema']>>()
   const check = (type: AnyEventType, data: unknown) => {
     const compiled = checks.get(type.type) ?? TypeCompiler.Compile(type.schema)
@@ -136,7 +143,8 @@ export function createCodec(types: Readonly<Record<string, AnyEventType>>, vault
         const key = meta.key === null ? undefined : keys.get(meta.key)
         const erased = key === null && type.personal.length > 0
         const unsealed = key === undefined ? event.data : unsealPersonal(event, key)
-        const data = upcast(event, type, meta.v, unsealed, erased)
+        const upcasted = upcast(event, type, meta.v, unsealed, erased)
+        const data = erased ? upcasted : conceal({ type: event.type, position: event.position, data: upcasted })
         return { ...rest, data, meta, erased, known: true }
       })
     },

@@ -11,6 +11,8 @@ export type Decider<State = unknown> = {
   evolve(state: State, event: NewEvent): State
   /** Whether somebody may see it in this state; who may not is told that there is no such thing. All may, unless it says. */
   isVisible?(state: State, viewer: Viewer): boolean
+  /** Whether it was erased: every command is refused then (410). The key may be there for a moment yet. */
+  isErased?(state: State): boolean
 }
 
 type EventTypes = Record<string, AnyEventType>

@@ -37,6 +37,8 @@ const serverSettings = {
   log_min_messages: 'log',
   log_checkpoints: 'off',
   logging_collector: 'off',
+  // Old segments of the write-ahead log are deleted rather than kept under new names with what they said (erasure/write-ahead-log.ts).
+  wal_recycle: 'off',
 }
 
 /**

@@ -1,3 +1,4 @@
+import { CONCEALED_CHANNEL, type Concealed } from './concealed.ts'
 import { type Database, type Pool, sql } from './database.ts'
 import type { KeyLookup } from './key-lookup.ts'
 import { type Listener, listen } from './listener.ts'
@@ -26,10 +27,15 @@ async function destroyedSince(db: Database, since: string | null): Promise<{ ids
 }
 
 /**
- * Keeps a process from holding keys that another has destroyed. It hears of it at once, and looks for itself now and then, since what is told while a
- * connection is being made again is lost.
+ * Keeps a process from holding keys that another has destroyed, and from showing what is to be shown no more. It hears of it at once, and looks for itself
+ * now and then, since what is told while a connection is being made again is lost.
  */
-export function watchKeys(pool: Pool, log: Logger, { forget }: Pick<KeyLookup, 'forget'>): { close(): Promise<void> } {
+export function watchKeys(
+  pool: Pool,
+  log: Logger,
+  { forget }: Pick<KeyLookup, 'forget'>,
+  concealed: Pick<Concealed, 'look'>,
+): { close(): Promise<void> } {
   let since: string | null = null
   let isTold = false
   let looking: Promise<void> | null = null
@@ -39,6 +45,7 @@ export function watchKeys(pool: Pool, log: Logger, { forget }: Pick<KeyLookup, '
     const { ids, now } = await destroyedSince(pool, since)
     forget(ids)
     since = now
+    await concealed.look()
   }
 
   const look = () => {
@@ -47,14 +54,14 @@ export function watchKeys(pool: Pool, log: Logger, { forget }: Pick<KeyLookup, '
       try {
         while (isTold) await lookOnce()
       } catch (err) {
-        log.warn({ err }, 'it is not known which keys were destroyed; asking again')
+        log.warn({ err }, 'it is not known what was erased; asking again')
       } finally {
         looking = null
       }
     })()
   }
 
-  const listener: Listener = listen(pool, log, [CHANNEL], look, look)
+  const listener: Listener = listen(pool, log, [CHANNEL, CONCEALED_CHANNEL], look, look)
   const timer = setInterval(look, LOOK_MS)
   timer.unref()
   return {

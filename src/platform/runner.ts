@@ -96,9 +96,11 @@ export function createRunner(
     // A command that brings an id along is told that it is taken.
     const isHidden = events.length > 0 && !command.idOf && decider.isVisible?.(state, context.viewer) === false
     if (isHidden) throw new Refused(`${decider.category}-not-found`, `There is no such ${decider.category}.`, 404)
+    // Before it is asked whether this is a repeat: the answer of the first time would tell.
+    if (events.some(({ erased }) => erased) || decider.isErased?.(state))
+      throw new Refused('erased', 'What this was about was erased.', 410)
     const earlier = repeated(command, context.id, events, request)
     if (earlier) return earlier
-    if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
     const head = headOf(events)
     const { ifMatch } = request
     if (ifMatch && !(ifMatch === '*' ? head.revision >= 0 : ifMatch.includes(head.revision))) throw mismatch()
@@ -170,9 +172,9 @@ export function createRunner(
 const mismatch = () =>
   new Refused('revision-mismatch', 'It has changed since the revision that If-Match names. Read it again and decide anew.', 412)
 
-/** The state that a stream's events add up to. */
-export const fold = <State>(decider: Decider<State>, events: readonly NewEvent[]): State =>
-  events.reduce((state, event) => decider.evolve(state, event), decider.initial)
+/** The state that a stream's events add up to. Of what was erased nothing is known: such events are passed over. */
+export const fold = <State>(decider: Decider<State>, events: readonly (NewEvent & { readonly erased?: boolean })[]): State =>
+  events.reduce((state, event) => (event.erased ? state : decider.evolve(state, event)), decider.initial)
 
 /** What the next event is chained to: learned from what is in the log, never from one's own append. */
 export function headOf(events: readonly RecordedEvent[]): Head {

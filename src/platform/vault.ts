@@ -5,6 +5,7 @@ import { destroyKeys } from './key-watch.ts'
 import type { MasterKeySource } from './master-key.ts'
 import { foundMasterKeys, type MasterKeys, open, unreachable } from './master-keys.ts'
 import { createProviderTokens, type ProviderTokens } from './provider-tokens.ts'
+import { Unavailable } from './refusal.ts'
 import { seal } from './sealing.ts'
 
 export type SubjectKey = { readonly id: string; readonly key: Buffer }
@@ -24,7 +25,7 @@ export type Vault = Pick<KeyLookup, 'keys' | 'forget'> & {
   readonly tokens: ProviderTokens
 }
 
-const secretNames = ['claims', 'requests', 'emails', 'mailboxes'] as const
+const secretNames = ['claims', 'requests', 'emails', 'mailboxes', 'receipts'] as const
 export type SecretName = (typeof secretNames)[number]
 
 const BLOCK = 200
@@ -99,6 +100,18 @@ const makeBlock = (pool: Pool, masters: MasterKeys): Promise<SubjectKey[]> =>
       returning 1`)
     return inserted.length > 0 ? made : null
   })
+
+/** One of the service's secrets, for who only reads; null where the service has not made it yet. */
+export async function readSecret(pool: Pool, masters: Pick<MasterKeys, 'known' | 'learn'>, name: SecretName): Promise<Buffer | null> {
+  const [row] = await pool
+    .rows<{ master_key: string; wrapped: Buffer }>(sql.unsafe`select master_key, wrapped from vault.secrets where name = ${name}`)
+    .catch(unreachable)
+  if (!row) return null
+  if (!masters.known(row.master_key)) await masters.learn()
+  const master = masters.known(row.master_key)
+  if (!master) throw new Unavailable(`The vault has a secret that is wrapped by the master key ${row.master_key}, which is not to be had.`)
+  return open(master, row.wrapped, name)
+}
 
 /** Every secret that there has to be: made where it is missing, by one of however many at once. */
 const loadSecrets = (pool: Pool, masters: MasterKeys): Promise<Map<string, Buffer>> =>

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { createApp } from '../app.ts'
 import type { Config } from '../config.ts'
+import { eraseBeforeServing } from '../erasure/at-start.ts'
 import { logFirstKeys } from '../keys/keep.ts'
 import { ANSWER_MS } from '../platform/database.ts'
 import { Fault } from '../platform/fault.ts'
@@ -64,6 +65,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     await services.close()
   }
   try {
+    await eraseBeforeServing(services, log)
     const key = await keys.makeFirst()
     // It opens all the same; the next start tells the log then.
     await logFirstKeys(services).catch((err) => log.warn({ err }, 'the log could not be told of the first API key'))

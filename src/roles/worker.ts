@@ -4,6 +4,8 @@ import { startSweeping } from '../blob-care.ts'
 import type { Config } from '../config.ts'
 import { dispatch } from '../contacts/upsert.ts'
 import { startEnrichingOnCreation } from '../enrichment/on-creation.ts'
+import { eraseAgain } from '../erasure/at-start.ts'
+import { startNightly } from '../erasure/nightly.ts'
 import { startSchedule } from '../mailboxes/schedule.ts'
 import { startHeartbeat } from '../platform/heartbeat.ts'
 import { startWorker } from '../platform/jobs-worker.ts'
@@ -29,6 +31,8 @@ export async function run(config: Config, log: Logger): Promise<Running> {
   const { pool, store, codec, runner, claims, vault, jobs } = services
   const heartbeat = startHeartbeat(store, codec, log)
   try {
+    // Before anything is fetched or done for somebody whom a backup brought back.
+    await eraseAgain(services, log)
     if (reactors.length > 0) await bearReactors(pool, reactors, store.end)
     const worker = await startWorker({ jobs, log, services, execute: dispatch(runner, claims), secret: vault.secret('requests') })
     const reacting = createReactors({
@@ -44,6 +48,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     const sweeping = startSweeping(services, log)
     const enriching = startEnrichingOnCreation(services, log)
     const schedule = startSchedule(services, log)
+    const nightly = startNightly(services, log, config.erasureRewriteAt)
     const verifying = keepVerifying({ pool, source: { ...store, decode: codec.decode }, projections }, log)
     const lease =
       reactors.length > 0
@@ -54,7 +59,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
       async close() {
         heartbeat.close()
         keeping.close()
-        const followers = [lease, sweeping, enriching, schedule, verifying]
+        const followers = [lease, sweeping, enriching, schedule, nightly, verifying]
         await Promise.all([worker.close(graceMs()), ...followers.map((one) => one?.close())])
         await services.close()
       },

@@ -57,6 +57,8 @@ const writes: { [T in keyof Events]: (data: Data<T>, event: RecordedEvent, upTo:
   ],
   ContactFieldUnlocked: ({ field }, event) => [write(`locked/${field}`, false, own(event))],
   ContactEnrichableChanged: ({ enrichable }, event) => [write('enrichable', enrichable, own(event))],
+  // Nothing of it is brought back (see plan-contact.ts).
+  ContactErased: () => [],
   ContactMergedInto: (_, event, upTo) => mergeWrites(event, upTo),
   ContactMerged: (_, event, upTo) => mergeWrites(event, upTo),
   ContactUnmerged: (_, event, upTo) => mergeWrites(event, upTo),

@@ -4,7 +4,7 @@ import type { RecordedEvent } from '../platform/event.ts'
 import { contactInitial, contactWrites, inTurn, kindOf, ofEnrichment, putBackContact } from './contact-fields.ts'
 import { isSame, type Track, trackFields, verdictOf } from './fields.ts'
 import { isOfMerge, mergeStepsOf } from './merge-fields.ts'
-import { type Conflict, erased, type May, type Plan, type PutBack } from './plan.ts'
+import { type Conflict, erased, isErased, type May, type Plan, type PutBack } from './plan.ts'
 
 type Options = {
   readonly may: May
@@ -25,7 +25,7 @@ export function planContact(
   isUndone: (event: RecordedEvent) => boolean,
   { may, taken = [], isReleased = false }: Options,
 ): Plan {
-  if (events.some((event) => event.erased)) return erased(events)
+  if (isErased(events)) return erased(events)
   const merges = mergeStepsOf(events, isUndone)
   // What a merge did, its end takes back: that is more than fields.
   const isOfFields = (event: RecordedEvent) => isUndone(event) && !isOfMerge(event)
@@ -92,12 +92,17 @@ function decidedSince(
   tracks: ReadonlyMap<string, Track>,
   putBack: readonly Track[],
 ): Conflict[] {
-  const gone = new Set(putBack.flatMap(({ field, value }) => (kindOf(field) === 'enrichments' && value === true ? [field] : [])))
+  const gone = new Map(
+    putBack.flatMap(({ field, value, by }) => (kindOf(field) === 'enrichments' && value === true ? [[field, by!.revision] as const] : [])),
+  )
   return (events as readonly (RecordedEvent & ContactEvent)[]).flatMap(({ type, data }) => {
-    if (type !== 'ContactEnriched' || !gone.has(`enrichments/${data.enrichmentId}`)) return []
+    const since = type === 'ContactEnriched' ? gone.get(`enrichments/${data.enrichmentId}`) : undefined
+    if (type !== 'ContactEnriched' || since === undefined) return []
     return data.values.flatMap(({ id }) => {
       const track = tracks.get(`decisions/${id}`)
-      return track?.value === 'accepted' && track.by && !isUndone(track.by) ? [conflict(track, 'changed-since')] : []
+      return track?.value === 'accepted' && track.by && track.by.revision > since && !isUndone(track.by)
+        ? [conflict(track, 'changed-since')]
+        : []
     })
   })
 }

@@ -1,7 +1,7 @@
 import { type DuplicateEvent, duplicateEvents } from '../../schema/duplicate-events.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import { trackFields, verdictOf, type Write } from './fields.ts'
-import { erased, type Plan } from './plan.ts'
+import { erased, isErased, type Plan } from './plan.ts'
 
 const write =
   (value: boolean) =>
@@ -13,7 +13,7 @@ const writes: { [T in DuplicateEvent['type']]: (event: RecordedEvent) => readonl
 
 /** What undoing makes of the word that two contacts are not the same. Pure. */
 export function planDuplicate(events: readonly RecordedEvent[], isUndone: (event: RecordedEvent) => boolean): Plan {
-  if (events.some((event) => event.erased)) return erased(events)
+  if (isErased(events)) return erased(events)
   const track = trackFields(
     events,
     isUndone,

@@ -2,7 +2,7 @@ import type { NewEvent } from '../../schema/define.ts'
 import { type EmailEvent, emailEvents } from '../../schema/email-events.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import { trackFields, verdictOf, type Write } from './fields.ts'
-import { erased, type Plan } from './plan.ts'
+import { erased, isErased, type Plan } from './plan.ts'
 
 /** Beside those of other removals (src/emails/email.ts): it stays away from mailboxes, and comes back with a file that somebody imports. */
 const UNDONE = 'undone'
@@ -14,6 +14,8 @@ const writes: { [T in keyof typeof emailEvents]: (data: unknown, event: Recorded
   EmailReceived: stored(true),
   EmailSent: stored(true),
   EmailRemoved: stored(false),
+  // Whoever is masked stays so: what is read of a mail is without him, whenever it was recorded (src/emails/mask.ts).
+  EmailPartiesMasked: () => [],
 }
 
 /**
@@ -21,7 +23,7 @@ const writes: { [T in keyof typeof emailEvents]: (data: unknown, event: Recorded
  * contents are still there, and whether something else has brought it too, is for the caller to find out. Pure.
  */
 export function planEmail(emailId: string, events: readonly RecordedEvent[], isUndone: (event: RecordedEvent) => boolean): Plan {
-  if (events.some((event) => event.erased)) return erased(events)
+  if (isErased(events)) return erased(events)
   const track = trackFields(
     events,
     isUndone,

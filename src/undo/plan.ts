@@ -1,3 +1,4 @@
+import { contactEvents } from '../../schema/contact-events.ts'
 import type { NewEvent } from '../../schema/define.ts'
 import type { UndoConflictCode } from '../../schema/undo-events.ts'
 import type { RecordedEvent } from '../platform/event.ts'
@@ -40,9 +41,15 @@ export type Plan = {
 /** What may be done beside changing contacts. */
 export type May = { readonly emails: boolean; readonly enrichment: boolean }
 
+/** Whether what a stream was about was erased; also as long as its key is there. */
+export const isErased = (events: readonly RecordedEvent[]): boolean =>
+  events.some(({ erased, type }) => erased || type === contactEvents.ContactErased.type)
+
 export const erased = (events: readonly RecordedEvent[]): Plan => ({
   putBack: [],
-  conflicts: [{ field: '', code: 'erased', now: null, by: events.find(({ erased }) => erased) ?? null }],
+  conflicts: [{ field: '', code: 'erased', now: null, by: events.findLast(isErasure) ?? null }],
   events: [],
   merges: [],
 })
+
+const isErasure = ({ type }: RecordedEvent) => type === contactEvents.ContactErased.type

@@ -6,6 +6,7 @@ import { sees } from '../contacts/past.ts'
 import { categoryOf, type RecordedEvent } from '../platform/event.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
 import type { Viewer } from '../platform/viewer.ts'
+import { isErased } from './plan.ts'
 import { isUndoable, planOf } from './undo-stream.ts'
 import { isReason, reasons } from './words.ts'
 
@@ -39,7 +40,7 @@ async function withValues(load: Load, viewer: Viewer, scope: UndoScope, row: Und
   const category = categoryOf(stream)
   if (revision === null || !isUndoable(category)) return bare
   const all = await load(stream)
-  if (all.some(({ erased }) => erased) || (category === 'contact' && !sees(viewer, all))) return bare
+  if (isErased(all) || (category === 'contact' && !sees(viewer, all))) return bare
   const events = all.slice(0, revision + 1)
   const asked = {
     before: scope.before,

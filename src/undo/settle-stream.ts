@@ -3,14 +3,14 @@ import { seesEmail } from '../../projections/visibility.ts'
 import type { Method } from '../../schema/contact-events.ts'
 import type { EmailEvent } from '../../schema/email-events.ts'
 import type { UndoOutcome } from '../../schema/undo-events.ts'
-import { contact } from '../contacts/contact.ts'
+import { contact, isSeen } from '../contacts/contact.ts'
 import { BlobDamaged, BlobErased, BlobMissing } from '../platform/blob-errors.ts'
 import { categoryOf, type RecordedEvent } from '../platform/event.ts'
 import { Refused } from '../platform/refusal.ts'
 import { fold, headOf, type Request } from '../platform/runner.ts'
-import { isVisible, type Viewer } from '../platform/viewer.ts'
+import type { Viewer } from '../platform/viewer.ts'
 import type { Services } from '../services.ts'
-import type { Conflict, Plan } from './plan.ts'
+import { type Conflict, isErased, type Plan } from './plan.ts'
 import { settleMerges } from './settle-merges.ts'
 import { type Asked, planOf, type UndoableCategory, undoCommands } from './undo-stream.ts'
 
@@ -23,7 +23,9 @@ export type Settling = {
 }
 
 export type Settled = Omit<UndoOutcome, 'stream'>
+/** Addresses that are not to be given back: to whom they belong, as far as that may be told. */
 type Taken = Map<string, string | undefined>
+const SUPPRESSED = 'suppressed'
 
 const nothing = { fields: [], conflicts: [] }
 const absent: Settled = { outcome: 'absent', fields: [], conflicts: [] }
@@ -41,7 +43,8 @@ export async function settleStream(settling: Settling, stream: string, earlier: 
   const asked: Asked = { ...settling.asked, taken: [], isReleased: dryRun }
   let events = await services.runner.load(stream)
   if (category === 'email' && !(await seesEmail(services.pool, viewer, id))) return absent
-  if (category === 'contact' && !events.some(({ erased }) => erased) && !isVisible(viewer, ownersOf(events))) return absent
+  const isThere = isErased(events) ? viewer.sees === 'all' : category !== 'contact' || isSeen(fold(contact, events), viewer)
+  if (!isThere) return absent
 
   let plan = planOf(category, id, events, asked)
   const merges = category === 'contact' ? await settleMerges(settling, id, plan.merges, events) : nothing
@@ -85,11 +88,6 @@ function beside({ fields, conflicts }: Pick<Settled, 'fields' | 'conflicts'>, of
   return { ...of, ...all, outcome: outcomeWord(all.fields.length, all.conflicts.length) }
 }
 
-const ownersOf = (events: readonly RecordedEvent[]) => {
-  const state = fold(contact, events)
-  return state.status === 'unknown' ? { owner: null, team: null } : state
-}
-
 async function carryOut(settling: Settling, stream: string, id: string, asked: Asked, earlier: () => Promise<unknown>): Promise<Settled> {
   const { services, viewer, requestOf } = settling
   const category = categoryOf(stream) as UndoableCategory
@@ -103,10 +101,12 @@ async function carryOut(settling: Settling, stream: string, id: string, asked: A
     } catch (error) {
       if (isRefused(error, 'contact-not-found')) return absent
       if (isRefused(error, 'erased')) return { outcome: 'conflict', fields: [], conflicts: [{ field: '', code: 'erased' }] }
-      if (!isRefused(error, 'address-taken')) throw error
-      if (hasWaited) taken.set(error.details['address'] as string, viewer.sees === 'all' ? (error.details['owner'] as string) : undefined)
+      const isSuppressed = isRefused(error, 'address-suppressed')
+      if (!isSuppressed && !isRefused(error, 'address-taken')) throw error
+      const { address, owner } = error.details as { address: string; owner?: string }
+      if (hasWaited || isSuppressed) taken.set(address, isSuppressed ? SUPPRESSED : viewer.sees === 'all' ? owner : undefined)
       else await earlier()
-      hasWaited = true
+      hasWaited ||= !isSuppressed
     }
   }
 }
@@ -133,6 +133,7 @@ async function foresee(settling: Settling, id: string, events: readonly Recorded
   const { services, viewer } = settling
   const taken: Taken = new Map()
   for (const { address } of addressesIn(plan)) {
+    if (services.concealed.has(address)) taken.set(address, SUPPRESSED)
     const owner = await services.claims.contactOf([address])
     if (owner === null || owner === id) continue
     const his = planOf('contact', owner, await services.runner.load(`contact-${owner}`), asked)
@@ -155,7 +156,10 @@ async function objectionTo(settling: Settling, id: string, events: readonly Reco
   const [{ from, to }] = putBack as [Plan['putBack'][0]]
   const objection = (code: Conflict['code']): Conflict => ({ field: 'stored', code, now: from, by: null })
   if (!asked.may.emails) return objection('not-allowed')
-  const { data } = events.findLast(({ type }) => type !== 'EmailRemoved') as { data: Exclude<EmailEvent, { type: 'EmailRemoved' }>['data'] }
+  const { data } = events.findLast(({ type }) => type === 'EmailReceived' || type === 'EmailSent') as Extract<
+    EmailEvent,
+    { type: 'EmailReceived' }
+  >
   if (to === false) return (await isBroughtElsewhere(services.pool, id, data.source)) ? objection('brought-elsewhere') : null
   const keyId = headOf(events).key!
   const key = (await services.vault.keys([keyId])).get(keyId)
@@ -181,6 +185,7 @@ function settled({ putBack, conflicts }: Plan, events: readonly RecordedEvent[],
     conflicts: conflicts.map(({ field, code, by }) => {
       const address = code === 'address-taken' ? addressOf(events, field) : undefined
       const owner = address === undefined ? undefined : taken.get(address)
+      if (owner === SUPPRESSED) return { field, code: 'address-suppressed' as const }
       return { field, code, ...(by && { eventId: by.id }), ...(owner !== undefined && { owner }) }
     }),
   }

@@ -1,10 +1,10 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { Id, PositionText } from '../../schema/shared.ts'
-import { contact } from '../contacts/contact.ts'
+import { contact, isSeen } from '../contacts/contact.ts'
 import { type Decider, internalCommand } from '../platform/decider.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import { fold } from '../platform/runner.ts'
-import { isOf, type Plan } from './plan.ts'
+import { isErased, isOf, type Plan } from './plan.ts'
 import { planContact } from './plan-contact.ts'
 import { planDuplicate } from './plan-duplicate.ts'
 import { planEmail } from './plan-email.ts'
@@ -20,6 +20,7 @@ const eventsOf = (category: string, isVisible?: Decider<Events>['isVisible']): D
     ;(events as RecordedEvent[]).push(event as RecordedEvent)
     return events
   },
+  isErased,
   ...(isVisible && { isVisible }),
 })
 
@@ -55,9 +56,7 @@ const undoIn = (decider: Decider<Events>) =>
   })
 
 export const undoCommands = {
-  contact: undoIn(
-    eventsOf('contact', (events, viewer) => events.some(({ erased }) => erased) || contact.isVisible!(fold(contact, events), viewer)),
-  ),
+  contact: undoIn(eventsOf('contact', (events, viewer) => isErased(events) || isSeen(fold(contact, events), viewer))),
   email: undoIn(eventsOf('email')),
   duplicate: undoIn(eventsOf('duplicate')),
 } as const

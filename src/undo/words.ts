@@ -4,7 +4,7 @@ import type { allEvents } from '../../schema/events.ts'
  * What an undo makes of an event: it is undone field by field in its stream (`fields`); it only records what was done, and there is nothing to undo
  * (`record`); it began what has a correlation id of its own, by which it is undone (`began`); or it can't be undone, for a reason (any other word).
  */
-type Word = 'fields' | 'record' | 'began' | 'key' | 'role' | 'mailbox' | 'setting' | 'paid'
+type Word = 'fields' | 'record' | 'began' | 'key' | 'role' | 'mailbox' | 'setting' | 'paid' | 'erasure' | 'suppression'
 
 /** No default: an event of which nobody has said what becomes of it does not compile. */
 const words = {
@@ -36,12 +36,25 @@ const words = {
   ContactUnmergedFrom: 'record',
   DuplicateDismissed: 'fields',
   DuplicateReconsidered: 'fields',
+  ContactErased: 'erasure',
   EmailReceived: 'fields',
   EmailSent: 'fields',
   EmailRemoved: 'fields',
 
+  EmailPartiesMasked: 'record',
+  EnrichmentErased: 'record',
+  ErasureRequested: 'erasure',
+  ErasureConfirmed: 'record',
+  ErasureWithdrawn: 'record',
+  ErasurePrepared: 'record',
+  ErasureFound: 'record',
+  ErasureCompleted: 'record',
+  AddressSuppressed: 'record',
+  AddressSuppressionLifted: 'suppression',
+
   ImportStarted: 'began',
   ImportProgressed: 'record',
+  ImportUploadRemoved: 'record',
   ImportFinished: 'record',
   UndoStarted: 'began',
   UndoProgressed: 'record',
@@ -94,6 +107,8 @@ export const reasons: Readonly<Record<Exclude<Word, 'fields' | 'record'>, string
   role: 'Roles are not undone: define or remove them.',
   mailbox: 'A mailbox is not connected or disconnected by an undo: connect or disconnect it.',
   setting: 'Settings are not undone: set them to what they are to be.',
+  erasure: 'Who was erased stays so.',
+  suppression: 'That an address may be used again is not undone.',
   paid: 'What a vendor was paid stays paid.',
 }
 

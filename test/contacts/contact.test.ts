@@ -32,6 +32,7 @@ const {
   ContactArchived,
   ContactRestored,
   NoteAdded,
+  ContactErased,
 } = contactEvents
 
 const contactId = subject
@@ -341,6 +342,7 @@ t.test('the state', async (t) => {
     NoteRemoved: contactEvents.NoteRemoved({ contactId, noteId: id(61) }),
     ...enrichedSamples,
     ...mergeSamples,
+    ContactErased: ContactErased({ contactId, erasureId: contactId }),
   }
   rule('every event of a contact has a sample here', () => deepStrictEqual(Object.keys(samples), Object.keys(contactEvents)))
   const known = { status: 'active', name: 'Ada', company: 'Engines Ltd', methods: [ada, phone], removed: [], owner: null, team: null }
@@ -365,11 +367,13 @@ t.test('the state', async (t) => {
     },
     ContactUnmerged: { ...known, merges: [], settled: [mergeId] },
     ContactUnmergedFrom: { ...known, methods: [ada], removed: [phone.id] },
+    ContactErased: { status: 'erased', erasureId: contactId },
   }
   for (const [type, event] of Object.entries(samples))
     rule(`after ${type}`, () => {
       deepStrictEqual(fold(contact, [created, event]), expected[type as keyof typeof expected])
-      if (type !== 'ContactCreated') deepStrictEqual(fold(contact, [event]), { status: 'unknown' }, 'without a contact it means nothing')
+      if (type !== 'ContactCreated' && type !== 'ContactErased')
+        deepStrictEqual(fold(contact, [event]), { status: 'unknown' }, 'without a contact it means nothing')
     })
   rule('an archived contact that is restored is as it was', () => deepStrictEqual(fold(contact, [created, archived, restored]), known))
   rule('an archived contact keeps its addresses', () =>
@@ -429,7 +433,7 @@ t.test('any command in any state that can be reached, decided again after its ev
   // A removal names one of the first methods that the contact has, or had, or one that it never had.
   const paramsFor = (events: readonly NewEvent[], choice: number) => {
     const state = fold(contact, events)
-    const ids = state.status === 'unknown' ? [] : [...state.methods.map(({ id }) => id), ...state.removed]
+    const ids = !('methods' in state) ? [] : [...state.methods.map(({ id }) => id), ...state.removed]
     const field = ['jobTitle', 'interests', 'company', 'shoeSize'][choice % 4]!
     return { methodId: ids[choice] ?? id(77), field, valueId: id(70), enrichmentId: id(71) }
   }

@@ -4,7 +4,7 @@ import t from 'tap'
 import { contacts } from '../../projections/contacts.ts'
 import { emails } from '../../projections/emails.ts'
 import { archiveContact, restoreContact } from '../../src/contacts/archive.ts'
-import { addContactMethod, contact, createContact, removeContactMethod, updateContact } from '../../src/contacts/contact.ts'
+import { addContactMethod, contact, createContact, isKnown, removeContactMethod, updateContact } from '../../src/contacts/contact.ts'
 import { mergeContacts, unmergeContacts } from '../../src/contacts/merge-requests.ts'
 import { settleMerge, streamOf } from '../../src/contacts/merging.ts'
 import { contactAt } from '../../src/contacts/past.ts'
@@ -65,7 +65,7 @@ async function world() {
   const model: Model = { parent: Array(PEOPLE).fill(null), home: new Map(), removed: new Set(), renamed: new Set() }
   const stateOf = async (n: number) => {
     const state = fold(contact, await runner.load(streamOf(id(n))))
-    if (state.status === 'unknown') throw new Error('It is there.')
+    if (!isKnown(state)) throw new Error('It is there.')
     return state
   }
   return { ...memory, model, request, stateOf }

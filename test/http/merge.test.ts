@@ -1,5 +1,5 @@
 import t from 'tap'
-import { contact } from '../../src/contacts/contact.ts'
+import { contact, isKnown } from '../../src/contacts/contact.ts'
 import { mergeInto, unmerge } from '../../src/contacts/merge.ts'
 import { streamOf } from '../../src/contacts/merging.ts'
 import { recordEmail } from '../../src/emails/email.ts'
@@ -196,7 +196,7 @@ t.test('who was killed between two appends is followed by a job, for a merge and
   t.strictSame(await mailsOf(a), [stored])
 
   const state = fold(contact, await runner.load(streamOf(b)))
-  if (state.status === 'unknown') throw new Error('it is there')
+  if (!isKnown(state)) throw new Error('it is there')
   const body = {
     from: b,
     mergeId: state.mergedInto!.mergeId,
@@ -313,4 +313,23 @@ t.test('duplicates are suggested with reasons, until they are dismissed or merge
     withAsOf(`/v1/contacts/${a}/timeline`, during),
   )
   t.match(await ask('GET', withAsOf(`/v1/contacts/${a}`, during)), { body: { merged: [b] } })
+})
+
+t.test('who is erased is erased with all that are part of him', async (t) => {
+  const [a, b, c] = [await create('A'), await create('B', email('b@erased.example')), await create('C', email('c@erased.example'))]
+  const sole = await store('c@erased.example', 'c@erased.example')
+  await merge(b, { from: c })
+  await merge(a, { from: b })
+  const erase = (id: string) => ask('POST', `/v1/contacts/${id}/erase`, { reason: 'requested-by-person' })
+  t.match(await erase(c), { status: 409, body: { code: 'contact-merged', survivor: a } }, 'a part of one is not erased without the rest')
+  const asked = await erase(a)
+  t.equal(asked.status, 202)
+  await until('its end', async () => (await ask('GET', `/v1/jobs/${asked.body.jobId}`)).body.state === 'done')
+  for (const id of [a, b, c]) t.match(await ask('GET', `/v1/contacts/${id}/history`), { status: 410 })
+  t.match(await ask('POST', '/v1/contacts', { name: 'C', methods: [email('c@erased.example')] }), { body: { code: 'address-suppressed' } })
+  t.ok(
+    (await runner.load(`email-${sole}`)).some(({ erased }) => erased),
+    'the mail that was between nobody else is gone',
+  )
+  t.match(await ask('POST', `/v1/contacts/${a}/unmerge`, { from: b }), { status: 410 })
 })

@@ -9,7 +9,7 @@ const NAMES = ['Ada Lovelace', 'Grace Hopper', 'Alan Turing', 'Émilie du Châte
 const COMPANIES = ['Analytical Engines', 'Navy', 'NPL', 'Zuse KG', null]
 
 /**
- * What happens to a CRM, at random and the same for one seed: contacts, the ways to reach them, notes, mails that come and go, and, where a worker runs,
+ * What happens to a CRM, at random and the same for one seed: contacts, the ways to reach them, notes, who is merged into whom, mails that come and go, and, where a worker runs,
  * imports. Refusals are part of it.
  */
 export function randomHistory(api: TestApi, seed: number, { imports = false } = {}) {
@@ -49,6 +49,15 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
     async () => {
       const known = methods.length > 0 ? pick(methods) : null
       if (known) await command('DELETE', `/v1/contacts/${known.contact}/methods/${known.method}`)
+    },
+    () =>
+      command('POST', `/v1/contacts/${pick(contacts)}/merge`, {
+        from: pick(contacts),
+        ...(random() < 0.5 && { choose: { name: 'from' } }),
+      }),
+    async () => {
+      const { body } = await api.ask('GET', `/v1/contacts/${pick(contacts)}`)
+      if (body.merged) await command('POST', `/v1/contacts/${body.id}/unmerge`, { from: pick(body.merged as string[]) })
     },
     mail,
     mail,
@@ -103,6 +112,8 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
         `/v1/contacts/${contact}/timeline`,
         `/v1/contacts/${other}/timeline?limit=3`,
         `/v1/contacts/${contact}/emails`,
+        '/v1/duplicates',
+        '/v1/duplicates?limit=2&minScore=0.5',
         '/v1/emails?limit=5',
         '/v1/emails?sort=date&hasAttachment=true',
         '/v1/emails?q=angebot',
@@ -116,6 +127,9 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
         '/v1/enrichments',
         // Not all of it: that mails are read is in it, too.
         `/v1/audit?limit=5&resource=contact-${contact}`,
+        '/v1/erasures',
+        `/v1/erasures/${contact}`,
+        `/v1/contacts/${contact}/erasure`,
         '/v1/mailboxes',
         '/v1/imports',
         ...importIds.slice(-1).flatMap((id) => [`/v1/imports/${id}`, `/v1/imports/${id}/results`]),

@@ -8,7 +8,7 @@ import { type ContactEvent, contactEvents, type Method } from '../../schema/cont
 import type { NewEvent } from '../../schema/define.ts'
 import { type EnrichedValue, fieldNames, sourceKinds } from '../../schema/enrichment.ts'
 import { commands } from '../../src/commands.ts'
-import { contact } from '../../src/contacts/contact.ts'
+import { contact, isKnown } from '../../src/contacts/contact.ts'
 import { recordEnriched } from '../../src/contacts/enriched.ts'
 import type { Command } from '../../src/platform/decider.ts'
 import type { RecordedEvent } from '../../src/platform/event.ts'
@@ -44,6 +44,7 @@ const {
   ContactEnrichmentUndone,
   ContactEnrichmentRedone,
   ContactEnrichableChanged,
+  ContactErased,
 } = contactEvents
 const contactId = subject
 const about = { contactId }
@@ -76,8 +77,8 @@ const isBy = (...numbers: number[]) => {
 }
 const plan = (events: RecordedEvent[], isUndone: (event: RecordedEvent) => boolean, more: object = {}): Plan =>
   planContact(contactId, events, isUndone, { ...all, ...more })
-/** These are undone by what merges and unmerges (see below). No other is left out. */
-type OfMerge = 'ContactMergedInto' | 'ContactMerged' | 'ContactUnmerged' | 'ContactUnmergedFrom'
+/** These are undone by what merges and unmerges, or not at all. No other is left out. */
+type OfMerge = 'ContactErased' | 'ContactMergedInto' | 'ContactMerged' | 'ContactUnmerged' | 'ContactUnmergedFrom'
 const codesOf = ({ conflicts }: Plan) => conflicts.map(({ field, code }) => `${field} ${code}`)
 
 t.test('what each event is undone by, where nothing was changed since', async (t) => {
@@ -228,8 +229,18 @@ t.test('what was changed since stays, and is named', async (t) => {
     deepStrictEqual([done.events, codesOf(done)], [[], ['locked/jobTitle not-allowed']])
   })
   rule('what was erased is not brought back', () => {
-    const events = history(created, toGrace).map((event) => ({ ...event, erased: true }))
-    deepStrictEqual(codesOf(plan(events, isBy(1))), [' erased'])
+    const events = history(created, toGrace)
+    deepStrictEqual(
+      codesOf(
+        plan(
+          events.map((event) => ({ ...event, erased: true })),
+          isBy(1),
+        ),
+      ),
+      [' erased'],
+    )
+    const gone = history(created, toGrace, ContactErased({ ...about, erasureId: contactId }))
+    for (const undone of [1, 2]) deepStrictEqual([plan(gone, isBy(undone)).events, codesOf(plan(gone, isBy(undone)))], [[], [' erased']])
   })
 })
 
@@ -308,7 +319,7 @@ t.test('undoing and undoing that', async (t) => {
       return events.length === 0 ? events : append(events, plan(events, isBy(taken.undoOf % Math.max(1, number))).events, number)
     const context = { ...contextWith({}, number + 1) }
     const state = fold(contact, events)
-    const known = state.status === 'unknown' ? null : state
+    const known = isKnown(state) ? state : null
     if ('enrich' in taken) {
       const [enrichmentId, valueId] = [id(7_000 + number), id(8_000 + number)]
       const values = [{ ...value, id: valueId, field: fieldNames[taken.enrich]!, value: taken.enrich === 0 ? 'Analyst' : 'Engines' }]

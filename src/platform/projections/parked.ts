@@ -68,6 +68,11 @@ export const readParked = (db: Database, projection: string, limit: number): Pro
     from smartcrm.parked_events where projection = ${projection} and place = 'read'
     order by commit_position, prepare_position limit ${limit}`)
 
+/** What was wrong with an event may quote it. @param streams whose subjects were erased */
+export const forgetFaults = (db: Database, streams: readonly string[]) =>
+  db.rows(sql.unsafe`
+    update smartcrm.parked_events set error = 'What it says was erased.' where stream = any(${sql.array([...streams], 'text')}) and error is not null`)
+
 type Log = {
   readStream(stream: string): Promise<StoredEvent[]>
   decode(events: readonly StoredEvent[]): Promise<RecordedEvent[]>

@@ -168,6 +168,15 @@ export async function dropSnapshots(pool: Pool, places: readonly string[]): Prom
   await dropForgotten(pool)
 }
 
+/** Drops every snapshot that shows what was erased since it was begun. */
+export async function dropUnsound(pool: Pool): Promise<void> {
+  const rows = await pool.rows<{ place: string }>(sql.unsafe`select s.place from smartcrm.snapshots s where not ${isSound}`)
+  await dropSnapshots(
+    pool,
+    rows.map(({ place }) => place),
+  )
+}
+
 /** Not under the lock of changes, since who still reads or indexes such tables is waited for. */
 async function dropForgotten(pool: Pool): Promise<void> {
   const schemas = await pool.rows<{ name: string }>(sql.unsafe`

@@ -151,7 +151,7 @@ function needs({ name, version }: Projection, rows: readonly ProjectionRow[]): '
 
 const known = (rows: readonly ProjectionRow[], name: string, place: 'read' | 'retired'): ProjectionRow => {
   const row = rows.find((row) => row.name === name && row.place === place)
-  if (row) return row
+  if (row && (place === 'read' || row.missing === 0)) return row
   const [code, what] =
     place === 'read'
       ? ['projection-not-found', `There is no projection ${name}.`]

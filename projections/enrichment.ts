@@ -1,10 +1,8 @@
 import { contactEvents, type Method } from '../schema/contact-events.ts'
-import { ENRICHMENT_REACTOR, type Field, type SourceKind } from '../schema/enrichment.ts'
+import { ENRICHMENT_REACTOR, type Field } from '../schema/enrichment.ts'
 import { bulkEnrichmentEvents, enrichmentEvents, enrichmentPolicyEvents, spendingEvents } from '../schema/enrichment-events.ts'
 import { projection, table } from '../src/platform/projection.ts'
 import { reactorJobId } from '../src/platform/reactor.ts'
-import type { MemoryTables } from '../src/platform/rows.ts'
-import type { EnrichmentFacts } from './shown-values.ts'
 
 const {
   ContactCreated,
@@ -115,6 +113,8 @@ export const enrichment = projection({
       refused: 'integer',
       at: 'instant',
       spreadAt: 'instant',
+      owner: 'text',
+      team: 'text',
     }),
   },
   events: {
@@ -210,7 +210,7 @@ export const enrichment = projection({
     EnrichmentFailed: ({ enrichments }, { enrichmentId, code, message, costMicroUsd }, { meta }) => [
       enrichments.patch({ enrichmentId, state: 'failed', code, message, microUsd: costMicroUsd, endedAt: meta.at }),
     ],
-    BulkEnrichmentRequested: ({ bulkEnrichments }, { bulkId, filter, contacts, estimatedMicroUsd }, { id, meta }) => [
+    BulkEnrichmentRequested: ({ bulkEnrichments }, { bulkId, filter, contacts, estimatedMicroUsd, viewer }, { id, meta }) => [
       bulkEnrichments.put({
         bulkId,
         jobId: reactorJobId(ENRICHMENT_REACTOR, id),
@@ -220,6 +220,8 @@ export const enrichment = projection({
         requested: 0,
         refused: 0,
         at: meta.at,
+        owner: viewer?.owner ?? null,
+        team: viewer?.team ?? null,
       }),
     ],
     BulkEnrichmentSpread: ({ bulkEnrichments }, { bulkId, requested, refused }, { meta }) => [
@@ -242,17 +244,6 @@ export const enrichment = projection({
     ],
   },
 })
-
-/** What decides what is shown of a contact, of its own events folded in memory. @param order of sources, which is no event of the contact */
-export function factsFromMemory(tables: MemoryTables<typeof enrichment>, order: readonly SourceKind[]): EnrichmentFacts {
-  return {
-    values: tables.rows('enrichmentValues').map(({ valueId, details, ...row }) => ({ ...(details as object), ...row, id: valueId })),
-    own: tables.rows('enrichmentFields').map(({ own, ownIn, ...row }) => ({ ...row, values: own, ownIn: ownIn ?? -1 })),
-    methods: tables.rows('enrichmentMethods'),
-    undone: tables.rows('enrichmentUndone').map(({ enrichmentId }) => enrichmentId),
-    order,
-  } as unknown as EnrichmentFacts
-}
 
 const isField = ({ type }: Method) => fieldOfMethod[type] !== undefined
 const columnsOf = ({ id, type, value }: Method) => ({ methodId: id, field: fieldOfMethod[type]!, value, removed: false })

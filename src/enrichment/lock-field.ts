@@ -1,4 +1,5 @@
-import { enrichment, factsFromMemory } from '../../projections/enrichment.ts'
+import { enrichment } from '../../projections/enrichment.ts'
+import { factsFromMemory } from '../../projections/enrichment-facts.ts'
 import { shownValues } from '../../projections/shown-values.ts'
 import type { Enriched } from '../../schema/enrichment.ts'
 import { lockContactField } from '../contacts/enriched.ts'

@@ -9,7 +9,7 @@ import {
   sourceKinds,
 } from '../schema/enrichment.ts'
 import { Id, nullable } from '../schema/shared.ts'
-import { sql } from '../src/platform/database.ts'
+import { type Database, sql } from '../src/platform/database.ts'
 import { pageParameters, paging, type SortKey } from '../src/platform/page.ts'
 import { query } from '../src/platform/projection.ts'
 import type { Viewer } from '../src/platform/viewer.ts'
@@ -86,6 +86,13 @@ const render = ({ calls, requestedAt, endedAt, ...row }: Row): Enrichment => ({
   endedAt: endedAt && new Date(endedAt).toISOString(),
 })
 
+const enrichmentsOf = (contactId: string) => sql.fragment`
+  select ${columns} from ${tables.enrichments.sql} e where e.contact_id = ${contactId} order by e.requested_at desc, e.enrichment_id desc`
+
+/** Every enrichment of a contact, the newest first. */
+export const allEnrichmentsOf = async (db: Database, contactId: string): Promise<Enrichment[]> =>
+  (await db.rows<Row>(sql.unsafe`${enrichmentsOf(contactId)}`)).map(render)
+
 const getContactEnrichment = query({
   operationId: 'getContactEnrichment',
   path: '/contacts/{id}/enrichment',
@@ -98,8 +105,7 @@ const getContactEnrichment = query({
       select ${factsColumn}, coalesce((select enrichable from ${tables.enrichmentContacts.sql} n where n.contact_id = c."contactId"), true) as enrichable
       from (select contact_id as "contactId" from ${contacts.tables.contacts.sql} v where contact_id = ${id} and ${isOwnRow(viewer, sql.fragment`v`)}) c`)
     if (!row) return null
-    const requests = await db.rows<Row>(sql.unsafe`
-      select ${columns} from ${tables.enrichments.sql} e where e.contact_id = ${id} order by e.requested_at desc, e.enrichment_id desc limit 50`)
+    const requests = await db.rows<Row>(sql.unsafe`${enrichmentsOf(id)} limit 50`)
     const facts = factsOf(row.facts ?? { values: null, own: null, methods: null, undone: null, order: null })
     const verdict = verdicts(facts)
     const values = (row.facts?.values ?? []).map(({ id, field, details, enrichmentId, proposedAt }) => ({

@@ -4,6 +4,7 @@ import type { Viewer } from './platform/viewer.ts'
 export const permissions = {
   'contacts:read': 'see contacts, their timeline and their history',
   'contacts:write': 'make, change and assign contacts',
+  'contacts:export': 'take all that is known of a contact away as a file; of its mails and the rest what the other permissions let one see',
   'emails:read': 'read mails',
   'emails:write': 'take mails away',
   'mailboxes:read': 'see mailboxes, and what became of each of their messages',
@@ -55,6 +56,7 @@ const aboutAll = new Set<Permission>([
 const member: readonly Permission[] = [
   'contacts:read',
   'contacts:write',
+  'contacts:export',
   'emails:read',
   'emails:write',
   'mailboxes:read',
@@ -117,6 +119,7 @@ export const access: Readonly<Record<string, Permission>> = {
   getContact: 'contacts:read',
   getContactTimeline: 'contacts:read',
   getContactHistory: 'contacts:read',
+  exportContact: 'contacts:export',
   createContact: 'contacts:write',
   upsertContactByEmail: 'contacts:write',
   batchContacts: 'contacts:write',
@@ -239,4 +242,5 @@ export const recordedReads: Readonly<Record<string, string>> = {
   getEmailHtml: 'email',
   getEmailAttachment: 'email',
   getImportResultRaw: 'import',
+  exportContact: 'contact',
 }

@@ -18,6 +18,7 @@ import { withShownValues } from './enrichment/lock-field.ts'
 import { policy } from './enrichment/policy.ts'
 import { enrichmentRoutes } from './enrichment/routes.ts'
 import { enrichmentMetrics } from './enrichment/status.ts'
+import { exportRoutes } from './export/routes.ts'
 import { importRoutes } from './import/routes.ts'
 import { jobRoutes } from './jobs/routes.ts'
 import { journalRoutes } from './journal/routes.ts'
@@ -142,6 +143,7 @@ export async function createApp(options: Options): Promise<App> {
   snapshotRoutes(server, services)
   verificationRoutes(server, services)
   await importRoutes(server, services)
+  exportRoutes(server, services, tables)
   emailFileRoutes(server, services)
   syncRoutes(server, services)
   consentRoutes(server, services)

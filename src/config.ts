@@ -28,6 +28,7 @@ type Required =
   | 'mailboxSyncSeconds'
   | 'rateLimits'
   | 'atOnce'
+  | 'demoMails'
   | 'snapshots'
   | 'snapshotsMebibytes'
   | 'cacheMebibytes'

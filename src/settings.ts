@@ -206,6 +206,12 @@ export const settings = {
     description: '1: a demo with a made-up mailbox, in the folder ./data/demo unless SMARTCRM_DATA is set; as `smartcrm start --demo`',
     parse: (text) => matching(/^(0|1|true|false)$/, '1 or 0')(text) === '1' || text === 'true',
   }),
+  demoMails: setting({
+    name: 'SMARTCRM_DEMO_MAILS',
+    default: '2000',
+    description: "How many mails a new demo's mailbox holds",
+    parse: wholeNumber(100, 100_000),
+  }),
   snapshots: setting({
     name: 'SMARTCRM_SNAPSHOTS',
     default: '10',

@@ -1,9 +1,6 @@
-import { spawn } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { allBlobReferences, blobReferences } from '../projections/blob-references.ts'
@@ -18,6 +15,7 @@ import { askComplete } from '../src/platform/projections/answers.ts'
 import { pause, resume } from '../src/platform/projections/states.ts'
 import { run as runProjector } from '../src/roles/projector.ts'
 import { filesIn } from './support/blobs.ts'
+import { startProgram } from './support/programs.ts'
 import { recordingLog } from './support/recording-log.ts'
 import { testServices } from './support/services.ts'
 
@@ -169,12 +167,8 @@ t.test('what is damaged or missing is named with what refers to it, by a command
     args: string[],
     env: Record<string, string> = { DATABASE_URL: config.databaseUrl, EVENTSTORE_URL: config.eventStoreUrl },
   ) => {
-    const { DATABASE_URL: _, EVENTSTORE_URL: __, ...inherited } = process.env
-    const child = spawn(process.execPath, [main, 'blobs', ...args], {
-      env: { ...inherited, ...env, SMARTCRM_DATA: config.dataFolder, NO_COLOR: '1' },
-      cwd: config.dataFolder,
-    })
-    const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
+    const settings = { ...env, SMARTCRM_DATA: config.dataFolder, NO_COLOR: '1' }
+    const { code, stdout: out, stderr: err } = await startProgram([main, 'blobs', ...args], { env: settings, cwd: config.dataFolder }).ended
     return { code, out, err }
   }
   t.match(await run(['verify']), { code: 0, out: /^Read 13 blobs \(0\.0 MB\): all are sound\.\n$/, err: '' })

@@ -13,6 +13,8 @@ export type Demo = {
   startedAt: number
   /** Of the simulated Google, so that what it granted once is good after a restart. */
   secret: string
+  /** How many mails the made-up mailbox holds. */
+  mails: number
   /** Shown at each start: nobody keeps a demo's. */
   adminKey: string
   /** Where the made-up pages are served: the sources of what was found on them name it, so it stays the same. */
@@ -41,6 +43,7 @@ export async function openDemo(config: Config): Promise<Demo | undefined> {
     throw new Fault(`${folder} holds data that are not a demo's: leave SMARTCRM_DATA unset, or set it to another folder.`)
   const demo: Demo = {
     startedAt: Date.now(),
+    mails: config.demoMails,
     secret: randomBytes(24).toString('base64url'),
     adminKey: `demo-${randomBytes(18).toString('base64url')}`,
     pagesPort: await freePort(),

@@ -21,6 +21,8 @@ export type StandIns = {
 const support = join(import.meta.dirname, '../../test/support')
 /** At the real Google's prices and 6,000 units a minute, 2,000 mails take seven minutes. */
 const prices = 'messages.get=1'
+const MAILS_A_THREAD = 5
+const MAILS_A_PERSON = 16
 const clientId = 'smartcrm-demo.apps.googleusercontent.example'
 
 /**
@@ -33,7 +35,8 @@ export async function keepStandIns(
 ): Promise<StandIns> {
   if (!existsSync(support)) throw new Fault('The demo needs the folder test of the source code, which is not here: start it in a checkout.')
   const kept: KeptProcess[] = []
-  const keep = (name: string, program: string, args: readonly string[]) => {
+  const keep = (name: string, program: string, options: Readonly<Record<string, string | number | true>>) => {
+    const args = Object.entries(options).flatMap(([option, value]) => (value === true ? [`--${option}`] : [`--${option}`, `${value}`]))
     const start = () =>
       spawn(process.execPath, [join(support, program), ...args], {
         env: { ...environment(), NODE_COMPILE_CACHE: compileCache },
@@ -47,32 +50,23 @@ export async function keepStandIns(
   const people = join(folder, 'people.json')
   const port = await freePort()
   const google = `http://127.0.0.1:${port}`
-  const who = ['--client-id', clientId, '--client-secret', demo.secret, '--secret', demo.secret]
-  keep('google', 'google/main.ts', [
-    '--port',
-    `${port}`,
-    '--now',
-    `${demo.startedAt}`,
-    '--auto',
-    '--prices',
+  keep('google', 'google/main.ts', {
+    port,
+    now: demo.startedAt,
+    messages: demo.mails,
+    threads: Math.ceil(demo.mails / MAILS_A_THREAD),
+    people: Math.min(Math.ceil(demo.mails / MAILS_A_PERSON), 120),
+    auto: true,
     prices,
-    '--people-file',
-    people,
-    ...who,
-  ])
+    'people-file': people,
+    'client-id': clientId,
+    'client-secret': demo.secret,
+    secret: demo.secret,
+  })
   await answering(google)
   log.info({ url: google }, 'google is up')
   const [apify, openai] = [await freePort(), await freePort()]
-  keep('vendors', 'vendors/main.ts', [
-    '--apify-port',
-    `${apify}`,
-    '--openai-port',
-    `${openai}`,
-    '--pages-port',
-    `${demo.pagesPort}`,
-    '--people',
-    people,
-  ])
+  keep('vendors', 'vendors/main.ts', { 'apify-port': apify, 'openai-port': openai, 'pages-port': demo.pagesPort, people })
   await answering(`http://127.0.0.1:${openai}`)
 
   return {

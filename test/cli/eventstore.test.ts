@@ -1,14 +1,12 @@
 /** The commands of `smartcrm eventstore`, as processes of their own. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { copyFileSync, existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { DatabaseSync } from 'node:sqlite'
-import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { connect, events } from '../eventstore/node.ts'
+import { startNode } from '../support/processes.ts'
+import { startProgram } from '../support/programs.ts'
 
 const main = join(import.meta.dirname, '../../src/main.ts')
 
@@ -16,35 +14,27 @@ const main = join(import.meta.dirname, '../../src/main.ts')
 function setUp(t: Test) {
   const folder = mkdtempSync(join(tmpdir(), 'smartcrm-test-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  const { EVENTSTORE_URL: _, ...inherited } = process.env
-  const env = { ...inherited, SMARTCRM_DATA: folder, NO_COLOR: '1', LOG_LEVEL: 'info' }
-  const start = (...args: string[]) => spawn(process.execPath, [main, 'eventstore', ...args], { env, cwd: folder })
+  const env = { SMARTCRM_DATA: folder, NO_COLOR: '1', LOG_LEVEL: 'info' }
 
   return {
     folder,
     file: join(folder, 'eventstore', 'events.db'),
     async run(...args: string[]) {
-      const child = start(...args)
-      const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
-      return { code: code as number, out, err }
+      const { code, stdout: out, stderr: err } = await startProgram([main, 'eventstore', ...args], { env, cwd: folder }).ended
+      return { code, out, err }
     },
     /** Runs the node itself, until it is ended. */
     async node(...args: string[]) {
-      const child = start(...args)
-      t.teardown(() => child.kill('SIGKILL'))
-      child.stderr.resume()
-      let url = ''
-      for await (const line of createInterface(child.stdout)) {
-        url = (JSON.parse(line) as { url?: string }).url ?? ''
-        if (url) break
-      }
-      child.stdout.resume()
+      const { child, ended, line } = startNode(t, [main, 'eventstore', ...args], {
+        env: { ...process.env, EVENTSTORE_URL: '', ...env },
+        cwd: folder,
+      })
       return {
-        url,
-        async end(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM') {
-          const ended = once(child, 'exit')
+        url: (JSON.parse(await line(/"url":"/)) as { url: string }).url,
+        /** @returns its exit code, or the signal that ended it */
+        end(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM') {
           child.kill(signal)
-          return (await ended)[0] as number | null
+          return ended
         },
       }
     },

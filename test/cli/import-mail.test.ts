@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { createLogger } from '../../src/platform/log.ts'
@@ -11,20 +8,15 @@ import { adminKey, testApi } from '../support/api.ts'
 import { get, results } from '../support/imports.ts'
 import { madeUpMail, madeUpMbox, OWN_ADDRESS } from '../support/made-up-mail.ts'
 import { until } from '../support/processes.ts'
+import { startProgram } from '../support/programs.ts'
 
 const program = fileURLToPath(new URL('smartcrm-import.ts', import.meta.url))
 t.setTimeout(120_000)
 const api = await testApi(t)
 t.teardown((await runWorker(api.config, createLogger('silent', 'worker'))).close)
 
-function start(args: string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [program, 'import', ...args], {
-    env: { PATH: process.env['PATH'], SMARTCRM_KEY: adminKey, SMARTCRM_URL: api.url, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const ended = Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
-  return { child, ended: ended.then(([[code], stdout, stderr]) => ({ code: code as number | null, stdout, stderr })) }
-}
+const start = (args: string[], env: Record<string, string> = {}) =>
+  startProgram([program, 'import', ...args], { env: { SMARTCRM_KEY: adminKey, SMARTCRM_URL: api.url, ...env } })
 const run = (args: string[], env?: Record<string, string>) => start(args, env).ended
 const whole = (pieces: Iterable<Buffer>) => Buffer.concat([...pieces])
 const file = (t: Test, name: string, content: Buffer | string) => join(t.testdir({ [name]: content }), name)

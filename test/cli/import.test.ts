@@ -1,24 +1,17 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'csv-parse/sync'
 import t, { type Test } from 'tap'
+import { startProgram } from '../support/programs.ts'
 import { batchEndpoint, type Intercept } from './batch-endpoint.ts'
 
 const program = fileURLToPath(new URL('smartcrm-import.ts', import.meta.url))
 
-function start(args: string[], env: Record<string, string>) {
-  const child = spawn(process.execPath, [program, 'import', ...args], {
-    env: { PATH: process.env['PATH'], SMARTCRM_KEY: 'test-key', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const ended = Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
-  return { child, ended: ended.then(([[code, signal], stdout, stderr]) => ({ code: code as number | null, signal, stdout, stderr })) }
-}
+const start = (args: string[], env: Record<string, string>) =>
+  startProgram([program, 'import', ...args], { env: { SMARTCRM_KEY: 'test-key', ...env } })
 const run = (args: string[], env: Record<string, string> = {}) => start(args, env).ended
 
 async function service(t: Test, intercept?: Intercept) {

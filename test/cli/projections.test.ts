@@ -1,8 +1,5 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 import t from 'tap'
 import { contacts } from '../../projections/contacts.ts'
 import { projections } from '../../projections/index.ts'
@@ -12,6 +9,7 @@ import { createLogger } from '../../src/platform/log.ts'
 import { run as runWorker } from '../../src/roles/worker.ts'
 import { adminKey, testApi } from '../support/api.ts'
 import { until } from '../support/processes.ts'
+import { startProgram } from '../support/programs.ts'
 
 const main = join(import.meta.dirname, '../../src/main.ts')
 t.setTimeout(400_000)
@@ -21,15 +19,10 @@ const { pool } = api.services
 /** The command as a process of its own, so that exit codes and output are real. */
 const run = (...args: string[]) => runCommand('projections', ...args)
 
-async function runCommand(...args: string[]) {
+function runCommand(...args: string[]) {
   const { dataFolder, databaseUrl, eventStoreUrl } = api.config
   const servers = { SMARTCRM_DATA: dataFolder, DATABASE_URL: databaseUrl, EVENTSTORE_URL: eventStoreUrl }
-  const child = spawn(process.execPath, [main, ...args], {
-    env: { PATH: process.env['PATH'], SMARTCRM_KEY: adminKey, SMARTCRM_URL: api.url, ...servers },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  const [[code], stdout, stderr] = await Promise.all([once(child, 'close'), text(child.stdout), text(child.stderr)])
-  return { code: code as number, stdout, stderr }
+  return startProgram([main, ...args], { env: { SMARTCRM_KEY: adminKey, SMARTCRM_URL: api.url, ...servers } }).ended
 }
 const status = async (name: string) => {
   const { body } = await api.ask('GET', '/v1/admin/projections')

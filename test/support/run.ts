@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
+import { compileCache } from '../../src/role-processes.ts'
 import { countTests } from './count-tests.ts'
 import { startThrowAwayPostgres } from './throw-away-postgres.ts'
 
@@ -19,8 +20,14 @@ const postgres = await startThrowAwayPostgres()
 // Off a terminal tap writes TAP, and would write it twice if it were to go to a file as well.
 const isTap = !process.stdout.isTTY && !args.some((argument) => /^(--reporter|-R)/.test(argument))
 const tap = spawn('tap', ['run', ...(isTap ? [] : [`--output-file=${output}`]), ...args], {
-  // The Node that comes with the project, also when another one runs this.
-  env: { ...process.env, TEST_DATABASE_URL: postgres.url, PATH: `${programs}${delimiter}${process.env['PATH']}` },
+  env: {
+    ...process.env,
+    TEST_DATABASE_URL: postgres.url,
+    // Each file is a process, and they read much the same code.
+    NODE_COMPILE_CACHE: compileCache,
+    // The Node that comes with the project, also when another one runs this.
+    PATH: `${programs}${delimiter}${process.env['PATH']}`,
+  },
   stdio: ['inherit', isTap ? 'pipe' : 'inherit', 'inherit'],
 })
 let text = ''

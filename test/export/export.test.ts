@@ -1,5 +1,5 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Contact } from '../../schema/contact.ts'
@@ -9,9 +9,10 @@ import { filesIn } from '../support/blobs.ts'
 import { ADA, googleApi } from '../support/google-api.ts'
 import { finished, upload } from '../support/imports.ts'
 import { person } from '../support/keys.ts'
-import { until } from '../support/processes.ts'
+import { startNode, until } from '../support/processes.ts'
 import { request } from '../support/services.ts'
 import { unzip } from '../support/unzip.ts'
+import { main } from '../support/whole.ts'
 
 t.setTimeout(240_000)
 const attachment = Buffer.from('the plan of the engine\n')
@@ -134,6 +135,19 @@ t.test('all that is known of a person is in it, as the API tells it, and the man
   )
   for (const { path, sizeBytes, sha256 } of listed)
     t.strictSame([sizeBytes, sha256], [files.get(path)!.length, createHash('sha256').update(files.get(path)!).digest('hex')], path)
+})
+
+t.test('the command line writes it to a file, and leaves none that is not whole', async (t) => {
+  const folder = t.testdir()
+  const env = { ...process.env, SMARTCRM_URL: api.url, SMARTCRM_KEY: adminKey }
+  const run = async (contactId: string, name: string) => {
+    const started = startNode(t, [main, 'export', contactId, '-o', join(folder, name)], { cwd: folder, env })
+    return { code: await started.ended, said: started.lines.join('\n') }
+  }
+  t.match(await run(id, 'grace.zip'), { code: 0, said: /^Written to .*grace\.zip\.$/ })
+  t.ok(unzip(await readFile(join(folder, 'grace.zip'))).has('manifest.json'))
+  t.match(await run(randomUUID(), 'nobody.zip'), { code: 1, said: /There is no such contact/ })
+  t.strictSame(await readdir(folder), ['grace.zip'])
 })
 
 t.test('who takes it away is on record before he has it: for the contact, and for each mail', async (t) => {

@@ -98,7 +98,7 @@ t.test('all that is known of a person is in it, as the API tells it, and the man
   t.match(notes, [{ text: 'Met in Arlington; likes ships, and clocks.', actor: 'key:admin', at: String, id: String }])
   t.match(
     files.get('contact.vcf')!.toString(),
-    /^BEGIN:VCARD\r\nVERSION:4\.0\r\n[^]*EMAIL;TYPE=work:grace@example\.net\r\n[^]*NOTE:Met in Arlington\\; likes/,
+    /^BEGIN:VCARD\r\nVERSION:4\.0\r\n.*EMAIL;TYPE=work:grace@example\.net\r\n.*NOTE:Met in Arlington\\; likes/s,
   )
   t.strictSame(json('history.json'), (await get(`/v1/contacts/${id}/history`)).data)
   t.match(json('history.json'), [
@@ -224,7 +224,11 @@ t.test('mails are streamed: no faster than they are taken, and for nobody who ha
   const { blobs } = services
   const opened = { count: 0 }
   const { open } = blobs
-  Object.assign(blobs, { open: (...args: Parameters<typeof open>) => ((opened.count += 1), open(...args)) })
+  const counting = (...args: Parameters<typeof open>) => {
+    opened.count += 1
+    return open(...args)
+  }
+  Object.assign(blobs, { open: counting })
   t.teardown(() => Object.assign(blobs, { open }))
 
   const leaving = new AbortController()

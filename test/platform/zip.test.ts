@@ -45,7 +45,7 @@ t.test('one that fails in the middle never ends as if it were whole, wherever it
       throw wrong
     },
     async function* (): AsyncGenerator<ZipEntry> {
-      await Promise.reject(wrong)
+      yield await Promise.reject(wrong)
     },
   ])
     await t.rejects(buffer(zipped(entries)), wrong)

@@ -141,7 +141,7 @@ export const enrichment = projection({
     EnrichmentFailed: ({ enrichments }, { enrichmentId, code, message, costMicroUsd }, { meta }) => [
       enrichments.patch({ enrichmentId, state: 'failed', code, message, microUsd: costMicroUsd, endedAt: meta.at }),
     ],
-    BulkEnrichmentRequested: ({ bulkEnrichments }, { bulkId, filter, contacts, estimatedMicroUsd }, { id, meta }) => [
+    BulkEnrichmentRequested: ({ bulkEnrichments }, { bulkId, filter, contacts, estimatedMicroUsd, viewer }, { id, meta }) => [
       bulkEnrichments.put({
         bulkId,
         jobId: reactorJobId(ENRICHMENT_REACTOR, id),
@@ -151,6 +151,8 @@ export const enrichment = projection({
         requested: 0,
         refused: 0,
         at: meta.at,
+        owner: viewer?.owner ?? null,
+        team: viewer?.team ?? null,
       }),
     ],
     BulkEnrichmentSpread: ({ bulkEnrichments }, { bulkId, requested, refused }, { meta }) => [

@@ -68,32 +68,37 @@ export const contactHistory = (load: Load, { resolve }: Pick<Moments, 'resolve'>
       const events = upTo(all, position)
       if (events.length === 0 || !sees(viewer, all)) return null
       refuseErased(all)
-      const tables = createMemoryTables(contacts)
-      let before: object = {}
-      const data = events.map((event): Static<typeof HistoryEntry> => {
-        tables.apply(event)
-        const after = contactFromMemory(tables, id) ?? {}
-        const changes = differences(before, after)
-        before = after
-        const { at, actor, commandId, $correlationId, $causationId } = event.meta
-        return {
-          eventId: event.id,
-          type: event.type,
-          revision: event.revision,
-          position: formatPosition(event.position),
-          recordedAt: event.created,
-          at,
-          actor,
-          commandId,
-          correlationId: $correlationId,
-          causationId: $causationId,
-          changes,
-          data: event.data as Record<string, unknown>,
-        }
-      })
-      return { data }
+      return historyOf(events, id)
     },
   })
+
+/** Each event of a contact with its cause and what it changed, oldest first. */
+export function historyOf(events: readonly RecordedEvent[], id: string): Static<typeof History> {
+  const tables = createMemoryTables(contacts)
+  let before: object = {}
+  const data = events.map((event): Static<typeof HistoryEntry> => {
+    tables.apply(event)
+    const after = contactFromMemory(tables, id) ?? {}
+    const changes = differences(before, after)
+    before = after
+    const { at, actor, commandId, $correlationId, $causationId } = event.meta
+    return {
+      eventId: event.id,
+      type: event.type,
+      revision: event.revision,
+      position: formatPosition(event.position),
+      recordedAt: event.created,
+      at,
+      actor,
+      commandId,
+      correlationId: $correlationId,
+      causationId: $causationId,
+      changes,
+      data: event.data as Record<string, unknown>,
+    }
+  })
+  return { data }
+}
 
 /** What every event changes is no news. */
 const UNTOLD = new Set(['id', 'revision', 'createdAt', 'updatedAt'])

@@ -4,7 +4,7 @@ import { type AuditEntry, AuditPage } from '../schema/audit.ts'
 import type { Read } from '../schema/audit-events.ts'
 import { allEvents } from '../schema/events.ts'
 import { Id } from '../schema/shared.ts'
-import { sql } from '../src/platform/database.ts'
+import { type Database, sql } from '../src/platform/database.ts'
 import type { RecordedEvent } from '../src/platform/event.ts'
 import { pageParameters, paging, type SortKey } from '../src/platform/page.ts'
 import { projection, query, type RowWrite, table } from '../src/platform/projection.ts'
@@ -146,5 +146,14 @@ const toEntry = ({
   correlationId,
   causationId,
 })
+
+export type Shown = Pick<AuditEntry, 'recordedAt' | 'at' | 'actor' | 'operation' | 'resource'>
+
+/** Who was shown any of these, the oldest first of each. @param resources names of streams */
+export const shownTo = (db: Database, resources: readonly string[]): Promise<readonly Shown[]> =>
+  db.rows<Shown>(sql.unsafe`
+    select a.recorded_at as "recordedAt", a.at, a.actor, a.operation, a.resource
+    from ${entryTable.sql} a where a.resource = any(${sql.array([...resources], 'text')}) and a.operation is not null
+    order by a.resource, a.recorded_at, a.commit_position, a.prepare_position, a.item`)
 
 export const auditQueries = [listAudit]

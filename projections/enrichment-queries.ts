@@ -9,13 +9,14 @@ import {
   sourceKinds,
 } from '../schema/enrichment.ts'
 import { Id, nullable } from '../schema/shared.ts'
-import { sql } from '../src/platform/database.ts'
+import { type Database, sql } from '../src/platform/database.ts'
 import { pageParameters, paging, type SortKey } from '../src/platform/page.ts'
 import { query } from '../src/platform/projection.ts'
+import type { Viewer } from '../src/platform/viewer.ts'
 import { contacts } from './contacts.ts'
 import { enrichment } from './enrichment.ts'
 import { latestWords, type ProposedValue, shownValues, verdicts } from './shown-values.ts'
-import { familyOf, goneOrMoved } from './visibility.ts'
+import { familyOf, goneOrMoved, isOwnRow } from './visibility.ts'
 
 const { tables } = enrichment
 
@@ -85,6 +86,13 @@ const render = ({ calls, requestedAt, endedAt, ...row }: Row): Enrichment => ({
   endedAt: endedAt && new Date(endedAt).toISOString(),
 })
 
+const enrichmentsOf = (contactId: string) => sql.fragment`
+  select ${columns} from ${tables.enrichments.sql} e where e.contact_id in (${familyOf(contactId)}) order by e.requested_at desc, e.enrichment_id desc`
+
+/** Every enrichment of a contact, and of those that are part of it, the newest first. */
+export const allEnrichmentsOf = async (db: Database, contactId: string): Promise<Enrichment[]> =>
+  (await db.rows<Row>(sql.unsafe`${enrichmentsOf(contactId)}`)).map(render)
+
 const getContactEnrichment = query({
   operationId: 'getContactEnrichment',
   path: '/contacts/{id}/enrichment',
@@ -96,10 +104,9 @@ const getContactEnrichment = query({
   async run(db, { params: { id }, viewer }) {
     const [row] = await db.rows<{ facts: FactRows | null; enrichable: boolean }>(sql.unsafe`
       select ${factsColumn}, coalesce((select enrichable from ${tables.enrichmentContacts.sql} n where n.contact_id = c."contactId"), true) as enrichable
-      from (select contact_id as "contactId" from ${contacts.tables.contacts.sql} where contact_id = ${id} and merged_into is null) c`)
+      from (select contact_id as "contactId" from ${contacts.tables.contacts.sql} v where contact_id = ${id} and merged_into is null and ${isOwnRow(viewer, sql.fragment`v`)}) c`)
     if (!row) return goneOrMoved(db, viewer, id)
-    const requests = await db.rows<Row>(sql.unsafe`
-      select ${columns} from ${tables.enrichments.sql} e where e.contact_id in (${familyOf(id)}) order by e.requested_at desc, e.enrichment_id desc limit 50`)
+    const requests = await db.rows<Row>(sql.unsafe`${enrichmentsOf(id)} limit 50`)
     const facts = factsOf(row.facts ?? { values: null, own: null, methods: null, undone: null, order: null })
     const verdict = verdicts(facts)
     const values = (row.facts?.values ?? []).map(({ id, field, details, enrichmentId, proposedAt }) => ({
@@ -124,6 +131,11 @@ const stateFilter = Type.Union(
   { description: 'Only those in this state.' },
 )
 
+const isOfContactSeen = (viewer: Viewer) =>
+  viewer.sees === 'all'
+    ? sql.fragment`true`
+    : sql.fragment`exists (select from ${contacts.tables.contacts.sql} v where v.contact_id = e.contact_id and ${isOwnRow(viewer, sql.fragment`v`)})`
+
 const listEnrichments = query({
   operationId: 'listEnrichments',
   path: '/enrichments',
@@ -141,11 +153,12 @@ const listEnrichments = query({
     },
     { title: 'EnrichmentPage' },
   ),
-  async run(db, { query }) {
+  async run(db, { query, viewer }) {
     const { state, bulk } = query
     const page = paging(query, { keys: newestFirst, descending: true, scope: ['enrichments', state, bulk] })
     const conditions = [
       page.after,
+      isOfContactSeen(viewer),
       ...(state === undefined ? [] : [sql.fragment`e.state = ${state as string}`]),
       ...(bulk === undefined ? [] : [sql.fragment`e.bulk_id = ${bulk}`]),
     ]

@@ -2,9 +2,11 @@ import type { FragmentSqlToken } from 'slonik'
 import { type SourceKind, sourceKinds } from '../schema/enrichment.ts'
 import type { BulkFilter, FetchedPage, Spending } from '../schema/enrichment-events.ts'
 import { type Database, sql } from '../src/platform/database.ts'
+import type { Viewer } from '../src/platform/viewer.ts'
 import { contacts } from './contacts.ts'
 import { emails } from './emails.ts'
 import { enrichment } from './enrichment.ts'
+import { isOwnRow } from './visibility.ts'
 
 const { tables } = enrichment
 
@@ -67,11 +69,12 @@ export async function averageCost(db: Database): Promise<number | null> {
 export type Candidate = { contactId: string; createdAt: string; emails: string[]; urls: number }
 
 /**
- * Contacts that a bulk may be about, in the order of their ids, after one. Archived ones and those that opted out are never among them.
+ * Contacts that a bulk of somebody may be about, in the order of their ids, after one. Archived ones and those that opted out are never among them.
  * @param bulkId what was asked for by this one does not count as asked for lately
  */
 export async function candidates(
   db: Database,
+  viewer: Viewer,
   filter: BulkFilter,
   bulkId: string | null,
   after: string | null,
@@ -82,6 +85,7 @@ export async function candidates(
   const since = new Date(Date.parse(now) - notEnrichedForDays * 86_400_000).toISOString()
   const conditions = [
     sql.fragment`not c.archived and c.merged_into is null`,
+    isOwnRow(viewer, sql.fragment`c`),
     sql.fragment`not exists (select from ${tables.enrichmentContacts.sql} n where n.contact_id = c.contact_id and not n.enrichable)`,
     sql.fragment`not exists (
       select from ${tables.enrichments.sql} e where e.contact_id = c.contact_id and e.state <> 'failed' and e.requested_at > ${since}::timestamptz

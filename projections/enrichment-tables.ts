@@ -92,5 +92,7 @@ export const enrichmentTables = {
     refused: 'integer',
     at: 'instant',
     spreadAt: 'instant',
+    owner: 'text',
+    team: 'text',
   }),
 }

@@ -155,7 +155,7 @@ export const enrichment = projection({
     EnrichmentFailed: ({ enrichments }, { enrichmentId, code, message, costMicroUsd }, { meta }) => [
       enrichments.patch({ enrichmentId, state: 'failed', code, message, microUsd: costMicroUsd, endedAt: meta.at }),
     ],
-    BulkEnrichmentRequested: ({ bulkEnrichments }, { bulkId, filter, contacts, estimatedMicroUsd }, { id, meta }) => [
+    BulkEnrichmentRequested: ({ bulkEnrichments }, { bulkId, filter, contacts, estimatedMicroUsd, viewer }, { id, meta }) => [
       bulkEnrichments.put({
         bulkId,
         jobId: reactorJobId(ENRICHMENT_REACTOR, id),
@@ -165,6 +165,8 @@ export const enrichment = projection({
         requested: 0,
         refused: 0,
         at: meta.at,
+        owner: viewer?.owner ?? null,
+        team: viewer?.team ?? null,
       }),
     ],
     BulkEnrichmentSpread: ({ bulkEnrichments }, { bulkId, requested, refused }, { meta }) => [

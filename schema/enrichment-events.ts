@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { type EventOf, events, personal } from './define.ts'
 import { EnrichedValue, SourceKind } from './enrichment.ts'
-import { Id, Instant } from './shared.ts'
+import { Id, Instant, nullable } from './shared.ts'
 
 export const vendors = ['apify', 'openai'] as const
 export type Vendor = (typeof vendors)[number]
@@ -164,6 +164,16 @@ export const bulkEnrichmentEvents = events({
     /** How many it was to be about, and what it was to cost at most, when it was asked for. */
     contacts: Type.Integer({ minimum: 0 }),
     estimatedMicroUsd: microUsd,
+    /** Who asked sees these rows alone, and it is about none but those. */
+    viewer: personal(
+      Type.Optional(
+        Type.Object({
+          sees: Type.Union([Type.Literal('all'), Type.Literal('team'), Type.Literal('own')]),
+          owner: nullable(Type.String()),
+          team: nullable(Type.String()),
+        }),
+      ),
+    ),
   },
   BulkEnrichmentSpread: { bulkId: Id, requested: Type.Integer({ minimum: 0 }), refused: Type.Integer({ minimum: 0 }) },
 })

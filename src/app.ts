@@ -26,6 +26,7 @@ import { enrichmentRoutes } from './enrichment/routes.ts'
 import { enrichmentMetrics } from './enrichment/status.ts'
 import { erasureKeyRoute } from './erasure/key-route.ts'
 import { erasureRoutes } from './erasure/routes.ts'
+import { exportRoutes } from './export/routes.ts'
 import { importRoutes } from './import/routes.ts'
 import { jobRoutes } from './jobs/routes.ts'
 import { journalRoutes } from './journal/routes.ts'
@@ -170,6 +171,7 @@ export async function createApp(options: Options): Promise<App> {
   verificationRoutes(server, services)
   erasureKeyRoute(server, services)
   await importRoutes(server, services)
+  exportRoutes(server, services, tables)
   emailFileRoutes(server, services)
   syncRoutes(server, services)
   consentRoutes(server, services)

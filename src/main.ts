@@ -39,6 +39,8 @@ if (!process.argv[2] || !program.commands.some((command) => command.name() === p
   auditCommands(program, readConfig)
   const { blobCommands } = await import('./cli/blobs.ts')
   blobCommands(program, readConfig)
+  const { exportCommand } = await import('./cli/export.ts')
+  exportCommand(program, readConfig)
   const { vaultCommands } = await import('./cli/vault.ts')
   vaultCommands(program, readConfig)
   const { erasureCommands } = await import('./cli/erasures.ts')

@@ -8,4 +8,5 @@ export const recordedReads: Readonly<Record<string, string>> = {
   getEmailHtml: 'email',
   getEmailAttachment: 'email',
   getImportResultRaw: 'import',
+  exportContact: 'contact',
 }

@@ -54,13 +54,17 @@ export type Asking = <T>(method: Request['method'], path: string, body?: unknown
 
 /** Asks the service of the settings; every command with an `Idempotency-Key`, since it may be sent twice. @throws ServiceError */
 export function asker(config: () => Config): Asking {
-  const { serviceUrl, apiKey } = config()
-  if (!apiKey) throw new ServiceError(`Set SMARTCRM_KEY to an API key of the service at ${serviceUrl}.`, true)
-  const service: Service = { url: serviceUrl, key: apiKey, patienceSeconds: PATIENCE_SECONDS }
+  const service = serviceOf(config())
   return async <T>(method: Request['method'], path: string, body?: unknown) => {
     const headers: Record<string, string> = method === 'GET' ? {} : { 'idempotency-key': randomUUID() }
     return (await call(service, { method, path, headers, body })).body as T
   }
+}
+
+/** The service of the settings. @throws ServiceError without a key for it */
+export function serviceOf({ serviceUrl, apiKey }: Config): Service {
+  if (!apiKey) throw new ServiceError(`Set SMARTCRM_KEY to an API key of the service at ${serviceUrl}.`, true)
+  return { url: serviceUrl, key: apiKey, patienceSeconds: PATIENCE_SECONDS }
 }
 
 /** Waits before the next try; a function of its own for each thing that is tried. */
@@ -134,7 +138,8 @@ export function problemText(problem: Partial<Problem> | undefined): string {
   return text || 'The service gave no reason.'
 }
 
-function refusal({ url }: Service, { status, headers, body }: Answer): ServiceError {
+/** Why the service does not do what was asked, and what to do. */
+export function refusal({ url }: Service, { status, headers, body }: Answer): ServiceError {
   if (status === 401)
     return new ServiceError(`The service at ${url} does not know the key in SMARTCRM_KEY (401). Set it to a valid API key.`, true)
   if (status === 403)

@@ -1,5 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { contactFromMemory, contacts } from '../../projections/contacts.ts'
+import type { Cause } from '../../schema/causes.ts'
 import type { Contact } from '../../schema/contact.ts'
 import { contactEvents } from '../../schema/contact-events.ts'
 import { History, type HistoryEntry } from '../../schema/event.ts'
@@ -71,16 +72,20 @@ export const contactHistory = (load: Load, { resolve }: Pick<Moments, 'resolve'>
       const events = upTo(all, position)
       if (events.length === 0 || !sees(viewer, all)) return null
       refuseErased(all)
-      const tables = createMemoryTables(contacts)
-      let before: object = {}
-      const causeOf = await causesOf(db, events)
-      const data = events.map((event): Static<typeof HistoryEntry> => {
-        tables.apply(event)
-        const after = contactFromMemory(tables, id) ?? {}
-        const changes = differences(before, after)
-        before = after
-        return { ...aroundOf(event), cause: causeOf(event), changes, data: event.data as Record<string, unknown> }
-      })
-      return { data }
+      return historyOf(events, id, await causesOf(db, events))
     },
   })
+
+/** Each event of a contact with its cause and what it changed, oldest first. @param causeOf what each followed from, in words */
+export function historyOf(events: readonly RecordedEvent[], id: string, causeOf: (event: RecordedEvent) => Cause): Static<typeof History> {
+  const tables = createMemoryTables(contacts)
+  let before: object = {}
+  const data = events.map((event): Static<typeof HistoryEntry> => {
+    tables.apply(event)
+    const after = contactFromMemory(tables, id) ?? {}
+    const changes = differences(before, after)
+    before = after
+    return { ...aroundOf(event), cause: causeOf(event), changes, data: event.data as Record<string, unknown> }
+  })
+  return { data }
+}

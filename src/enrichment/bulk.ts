@@ -8,6 +8,7 @@ import { FailedForGood, type JobRun } from '../platform/jobs.ts'
 import { Refused } from '../platform/refusal.ts'
 import { fold } from '../platform/runner.ts'
 import { uuidv5 } from '../platform/uuid.ts'
+import type { Viewer } from '../platform/viewer.ts'
 import { mostOf } from '../providers/openai-prices.ts'
 import type { Services } from '../services.ts'
 import { bulk } from './bulk-decider.ts'
@@ -48,11 +49,17 @@ export type Forecast = {
   within: number
 }
 
-/** What a bulk would be about and cost; nothing is asked of anybody. */
-export async function forecast(db: Database, { budget, config, openai }: Enrichers, filter: BulkFilter, now: string): Promise<Forecast> {
+/** What a bulk would be about and cost, of the contacts that somebody sees; nothing is asked of anybody. */
+export async function forecast(
+  db: Database,
+  { budget, config, openai }: Enrichers,
+  filter: BulkFilter,
+  viewer: Viewer,
+  now: string,
+): Promise<Forecast> {
   const found: Candidate[] = []
   for (let after: string | null = null; found.length < MOST; ) {
-    const page: Candidate[] = await candidates(db, filter, null, after, Math.min(2_000, MOST - found.length), now)
+    const page: Candidate[] = await candidates(db, viewer, filter, null, after, Math.min(2_000, MOST - found.length), now)
     found.push(...page)
     if (page.length === 0) break
     after = page.at(-1)!.contactId
@@ -80,11 +87,12 @@ export async function runBulk(bulkId: string, { services, signal, progress, exec
   const events = await runner.load(`bulkenrichment-${bulkId}`)
   const state = fold(bulk, events)
   if (state.status === 'unknown') throw new FailedForGood('bulk-not-found', 'There is no such bulk.')
+  const { viewer } = state
   const now = events[0]!.meta.at
   /** False where it was archived, opted out or erased since the tables were read. */
   const ask = async (contactId: string): Promise<boolean> => {
     const commandId = uuidv5(`request ${contactId}`, bulkId)
-    const request = { actor: 'system:worker', commandId, request: commandId, correlationId, causationId }
+    const request = { actor: 'system:worker', viewer, commandId, request: commandId, correlationId, causationId }
     try {
       await requestFor(services, { contactId, enrichmentId: uuidv5(contactId, bulkId), reason: 'bulk', bulkId }, request)
       return true
@@ -95,7 +103,15 @@ export async function runBulk(bulkId: string, { services, signal, progress, exec
   }
   let [done, refused] = [0, 0]
   for (let after: string | null = null; done + refused < state.contacts; ) {
-    const page: Candidate[] = await candidates(pool, state.filter, bulkId, after, Math.min(AT_ONCE, state.contacts - done - refused), now)
+    const page: Candidate[] = await candidates(
+      pool,
+      viewer,
+      state.filter,
+      bulkId,
+      after,
+      Math.min(AT_ONCE, state.contacts - done - refused),
+      now,
+    )
     if (page.length === 0) break
     for (let from = 0; from < page.length; from += TOGETHER) {
       signal.throwIfAborted()

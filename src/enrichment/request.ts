@@ -3,6 +3,7 @@ import { mayBeEnriched } from '../contacts/enriched.ts'
 import { withSurvivor } from '../contacts/merging.ts'
 import { Refused } from '../platform/refusal.ts'
 import { fold, type Outcome, type Request } from '../platform/runner.ts'
+import { everybody } from '../platform/viewer.ts'
 import type { Services } from '../services.ts'
 import { requestEnrichment } from './enrichment.ts'
 
@@ -19,7 +20,7 @@ export type Wanted = {
 
 /**
  * Asks for an enrichment of one contact. Its stream is sealed with the contact's key: whoever erases the contact erases what enrichment learned of it, too.
- * @throws Refused when there is no such contact, it is archived, erased, or not to be enriched
+ * @throws Refused when there is no such contact, or none that the request's viewer sees, it is archived, erased, or not to be enriched
  */
 export async function requestFor(
   { runner, vault }: Pick<Services, 'runner' | 'vault'>,
@@ -29,7 +30,8 @@ export async function requestFor(
   const events = await runner.load(`contact-${contactId}`)
   if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
   const state = fold(contact, events)
-  mayBeEnriched(isKnown(state) ? await withSurvivor(runner, state) : state)
+  const isHere = contact.isVisible!(state, request.viewer ?? everybody)
+  mayBeEnriched(!isHere ? contact.initial : isKnown(state) ? await withSurvivor(runner, state) : state)
   const keyId = events.at(-1)!.meta.key!
   const key = (await vault.keys([keyId])).get(keyId)
   if (!key) throw new Refused('erased', 'What this was about was erased.', 410)

@@ -135,9 +135,10 @@ export function enrichmentRoutes(app: FastifyInstance, services: Services, table
       },
     },
     async handler(http, reply) {
+      const { viewer } = http.caller
       const { filter: asked, dryRun = false, maxUsd } = http.body as Static<typeof BulkBody>
       const filter = withInstants(asked)
-      const foreseen = await forecast(pool, enrichers, filter, new Date().toISOString())
+      const foreseen = await forecast(pool, enrichers, filter, viewer, new Date().toISOString())
       if (dryRun) return reply.code(200).send(foreseen)
       checkSetUp()
       if (maxUsd === undefined)
@@ -150,7 +151,7 @@ export function enrichmentRoutes(app: FastifyInstance, services: Services, table
         throw new Refused('forecast-exceeds', `It may cost up to ${foreseen.atMostUsd} US dollars, which is more than maxUsd.`, 409, {
           forecast: foreseen,
         })
-      const body = { filter, contacts: foreseen.contacts, estimatedMicroUsd: Math.round(foreseen.atMostUsd * 1e6) }
+      const body = { filter, contacts: foreseen.contacts, estimatedMicroUsd: Math.round(foreseen.atMostUsd * 1e6), viewer }
       const outcome = await runner.execute(requestBulk, body, {}, { ...requestOf(http, secret), ifMatch: undefined })
       const jobId = jobOf(outcome)
       sendPosition(reply, outcome.position)

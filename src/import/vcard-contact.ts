@@ -72,7 +72,7 @@ function typeLabel({ params }: Property): string | undefined {
 }
 
 /** Apple marks the labels that it translates: `_$!<HomePage>!$_`. */
-const appleLabel = (property: Property): string => methodLabel(textOf(property).replace(/^_\$!<(.*)>!\$_$/, '$1')) ?? ''
+const appleLabel = (property: Property): string => methodLabel(unescaped(textOf(property)).replace(/^_\$!<(.*)>!\$_$/, '$1')) ?? ''
 
 /** A value as it was before it was encoded for transport (vCard 2.1, and what takes after it); its escapes are still there. */
 function textOf({ params, value }: Property): string {

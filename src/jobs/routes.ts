@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { jobKeysSeen } from '../../projections/visibility-of-jobs.ts'
+import { jobsSeen } from '../../projections/jobs-seen.ts'
 import { Job, JobPage, JobState } from '../../schema/job.ts'
 import { Id } from '../../schema/shared.ts'
 import { problemResponse } from '../platform/http/openapi.ts'
@@ -33,8 +33,8 @@ export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
   const tags = ['jobs']
   const params = Type.Object({ id: Id })
 
-  /** Who does not see all sees the jobs of the imports and undos that he sees. */
-  const keysFor = ({ caller: { viewer } }: FastifyRequest) => (viewer.sees === 'all' ? null : jobKeysSeen(viewer))
+  /** Who does not see all sees the jobs of the imports, undos, contacts and bulks that he sees. */
+  const keysFor = ({ caller: { viewer } }: FastifyRequest) => (viewer.sees === 'all' ? null : jobsSeen(viewer))
   const found = async (request: FastifyRequest): Promise<Job> => {
     await jobs.ready()
     const job = await findJob(pool, types, (request.params as { id: string }).id, keysFor(request))

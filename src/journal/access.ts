@@ -14,7 +14,7 @@ export const journalAccess: Readonly<Record<string, Permission>> = {
   enrichment: 'enrichment:read',
   bulkenrichment: 'enrichment:read',
   enrichmentpolicy: 'enrichment:read',
-  spending: 'enrichment:read',
+  spending: 'spending:read',
   key: 'keys:read',
   role: 'roles:read',
   audit: 'audit:read',

@@ -6,7 +6,7 @@ import { fold } from '../../src/platform/runner.ts'
 import { email as mail } from '../projections/mail.ts'
 import { given, rules, subject } from '../support/given.ts'
 
-const { EmailReceived, EmailSent, EmailRemoved } = emailEvents
+const { EmailReceived, EmailSent, EmailRemoved, EmailPartiesMasked } = emailEvents
 const content = { ...mail('a mail'), emailId: subject }
 const received = EmailReceived(content)
 const sent = EmailSent(content)
@@ -68,8 +68,11 @@ t.test('the state', async (t) => {
     EmailReceived: { status: 'stored' },
     EmailSent: { status: 'stored' },
     EmailRemoved: { status: 'removed', reason: 'removed' },
+    EmailPartiesMasked: { status: 'unknown' },
   }
-  const samples = { EmailReceived: received, EmailSent: sent, EmailRemoved: removed }
+  const { text: _, textOwn: __, html: ___, raw: ____, ...parties } = content
+  const masked = EmailPartiesMasked({ ...parties, sent: false, at: '2026-03-01T09:30:00.000Z' })
+  const samples = { EmailReceived: received, EmailSent: sent, EmailRemoved: removed, EmailPartiesMasked: masked }
   rule('every event of a mail has a sample here', () => deepStrictEqual(Object.keys(samples), Object.keys(emailEvents)))
   for (const [type, event] of Object.entries(samples))
     rule(`after ${type}`, () => deepStrictEqual(fold(email, [event]), states[type as keyof typeof states]))

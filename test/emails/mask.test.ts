@@ -15,6 +15,7 @@ t.test('of whoever was erased neither address nor name is left, and the others s
   const masked = maskParties(
     {
       ...empty,
+      date: null,
       from: [{ address: ADA, name: 'Ada Canary', raw: 'ADA.Canary@Example.com' }],
       sender: { address: 'list@example.net', name: 'ada canary ' },
       replyTo: [{ raw: 'Ada <ada.canary@EXAMPLE.com' }],

@@ -15,6 +15,7 @@ import { uuidv5 } from '../../src/platform/uuid.ts'
 import { testApi } from '../support/api.ts'
 import { ended, enrichingApi, people } from '../support/enrichment.ts'
 import { finished, upload } from '../support/imports.ts'
+import { person as keyOf, type Person } from '../support/keys.ts'
 import { request } from '../support/services.ts'
 import { vendorEnv } from '../support/vendors/env.ts'
 import { companyOf } from '../support/vendors/made-up-pages.ts'
@@ -469,6 +470,66 @@ t.test('many are enriched by a filter, after a forecast and within what it may c
     { result: { requested: 4, refused: 0 } },
   )
   t.match(await api.ask('POST', '/v1/enrichments/bulk', { filter, maxUsd: 1 }), { status: 409, body: { code: 'nobody-to-enrich' } })
+})
+
+t.test('who sees his own contacts alone has those enriched, and sees what became of them and of nobody else', async (t) => {
+  const [mine, theirs, lead] = [
+    await keyOf(api, { sees: 'own', owner: 'ada', team: 'engines' }),
+    await keyOf(api, { sees: 'own', owner: 'grace', team: 'navy' }),
+    await keyOf(api, { sees: 'team', owner: 'lead', team: 'engines' }),
+  ]
+  const page = withPage('Owned', 'Owned Example is our Sales Director at Owned Works.')
+  const methods = [{ type: 'email', value: page.email }]
+  const made = await mine.ask('POST', '/v1/contacts', { name: page.name, company: 'Owned Ltd', methods })
+  const { id } = made.body
+  const { id: hers } = (await theirs.ask('POST', '/v1/contacts', { name: 'Hers Example', company: 'Owned Ltd' })).body
+  const one = `/v1/contacts/${id}/enrichment`
+  const { body: asked, status } = await mine.ask('POST', `/v1/contacts/${id}/enrich`, {})
+  t.equal(status, 202)
+  const done = await ended(async () => (await mine.ask('GET', one)).body, id, asked.id)
+  t.match(done, { state: 'enriched', usd: Number })
+  const value = valueFor((await mine.ask('GET', one)).body.values, 'jobTitle')
+  t.match(await lead.ask('GET', one), { status: 200, body: { contactId: id } })
+  t.strictSame(
+    (await lead.ask('GET', '/v1/enrichments')).body.data.map(({ id }: { id: string }) => id),
+    [asked.id],
+  )
+  t.equal((await lead.ask('GET', `/v1/jobs/${asked.jobId}`)).status, 200)
+
+  t.match(await theirs.ask('GET', one), { status: 404, body: { code: 'contact-not-found' } })
+  t.strictSame((await theirs.ask('GET', '/v1/enrichments')).body.data, [])
+  for (const path of ['', '/cancel', '/retry'])
+    t.equal((await theirs.ask(path ? 'POST' : 'GET', `/v1/jobs/${asked.jobId}${path}`)).status, 404)
+  for (const [method, path, body] of [
+    ['POST', `/v1/contacts/${id}/enrich`, {}],
+    ['POST', `${one}/values/${value.id}/accept`, undefined],
+    ['POST', `${one}/values/${value.id}/reject`, undefined],
+    ['PUT', `/v1/contacts/${id}/fields/jobTitle`, { values: ['x'] }],
+    ['DELETE', `/v1/contacts/${id}/fields/jobTitle`, undefined],
+    ['PUT', `/v1/contacts/${id}/locks/jobTitle`, undefined],
+    ['DELETE', `/v1/contacts/${id}/locks/jobTitle`, undefined],
+    ['PUT', `/v1/contacts/${id}/enrichable`, { enrichable: false }],
+    ['POST', `/v1/contacts/${id}/enrichments/${asked.id}/undo`, undefined],
+  ] as const)
+    t.match(await theirs.ask(method, path, body), { status: 404, body: { code: 'contact-not-found' } }, `${method} ${path}`)
+  t.equal((await mine.ask('POST', `${one}/values/${value.id}/accept`)).status, 200)
+  t.equal((await lead.ask('PUT', `/v1/contacts/${id}/locks/jobTitle`)).status, 200)
+  for (const who of [mine, lead, theirs]) t.equal((await who.ask('GET', '/v1/enrichment')).status, 404, 'money is about everybody’s')
+
+  // A bulk is about the contacts that its asker sees, though the filter says more.
+  const filter = { company: 'Owned Ltd', notEnrichedForDays: 0 }
+  const foresee = async (who: Pick<Person, 'ask'>) =>
+    (await who.ask('POST', '/v1/enrichments/bulk', { filter, dryRun: true })).body.contacts
+  t.strictSame([await foresee(api), await foresee(mine), await foresee(lead), await foresee(theirs)], [2, 1, 1, 1])
+  const { body: bulk } = await lead.ask('POST', '/v1/enrichments/bulk', { filter: { ...filter, contactIds: [id, hers] }, maxUsd: 1 })
+  const { data } = await shows(
+    async () => (await lead.ask('GET', `/v1/enrichments?bulk=${bulk.id}`)).body,
+    ({ data }) => data.length === 1,
+  )
+  await ended(enrichmentOf, id, data[0].id)
+  t.match(await lead.ask('GET', `/v1/jobs/${bulk.jobId}`), { status: 200, body: { state: 'done', result: { requested: 1, refused: 0 } } })
+  t.equal((await theirs.ask('GET', `/v1/jobs/${bulk.jobId}`)).status, 404)
+  t.strictSame((await enrichmentOf(hers)).requests, [])
 })
 
 t.test('by policy those who are created from now on are enriched, never by a free-mail address, and each once', async (t) => {

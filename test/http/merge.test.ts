@@ -83,7 +83,7 @@ t.test('a merge, mail after it, and an unmerge leave every mail where it belongs
   t.match((await after(latest, `/v1/contacts/${ada}`)).body, { emailsReceived: 5, merged: [twin] })
   t.equal((await ask('GET', `/v1/emails?contact=${twin}`)).body.data.length, 5, 'as a filter its id stands for what it is part of')
 
-  for (const path of ['', '/emails?limit=3', '/timeline', '/enrichment']) {
+  for (const path of ['', '/emails?limit=3', '/timeline', '/enrichment', '/export']) {
     const moved = await asked(`/v1/contacts/${twin}${path}`)
     t.strictSame([moved.status, moved.headers.get('location'), await moved.text()], [301, `/v1/contacts/${ada}${path}`, ''])
   }

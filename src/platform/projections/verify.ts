@@ -51,11 +51,20 @@ export async function verifySample({ pool, projection, place, position, streams,
       const expected = memory.rows(noun)
       const found = new Map((await store.load(pool, table.name, expected)).map((row) => [keyText(table, row), row]))
       const wrong = expected.filter((row) => !isDeepStrictEqual(found.get(keyText(table, row)), row))
-      if (wrong.length > 0)
+      if (wrong.length > 0 && !(await isBeingConcealed(pool)))
         return `${wrong.length} of ${expected.length} rows that ${stream} makes in ${table.name} are not as a second fold has them`
     }
   }
   return null
+}
+
+/**
+ * Who reads an event does so without what is to be shown no more from the moment on that this was said; rows follow by an event that comes a little later. So
+ * for a while they may rightly be other than a second fold has them.
+ */
+async function isBeingConcealed(db: Database): Promise<boolean> {
+  const rows = await db.rows(sql.unsafe`select from vault.concealed where changed_at > clock_timestamp() - interval '10 minutes' limit 1`)
+  return rows.length > 0
 }
 
 const isOfOneStream = (projection: Projection, table: Table): boolean =>

@@ -1,13 +1,12 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { Id } from '../../schema/shared.ts'
-import { contact } from '../contacts/contact.ts'
+import { refuseErased, sees } from '../contacts/past.ts'
 import { attachmentDisposition } from '../platform/http/content-disposition.ts'
 import { problemResponse } from '../platform/http/openapi.ts'
 import type { Tables } from '../platform/http/queries.ts'
 import { formatPosition } from '../platform/position.ts'
 import { Refused, Unavailable } from '../platform/refusal.ts'
-import { fold } from '../platform/runner.ts'
 import { zipped } from '../platform/zip.ts'
 import type { Services } from '../services.ts'
 import { entriesOf } from './entries.ts'
@@ -41,9 +40,8 @@ export function exportRoutes(app: FastifyInstance, services: Services, tables: T
       const { id: contactId } = request.params as { id: string }
       const { caller, work, server } = request
       const events = await runner.load(`contact-${contactId}`)
-      if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
-      if (events.length === 0 || !contact.isVisible!(fold(contact, events), caller.viewer))
-        throw new Refused('contact-not-found', 'There is no such contact.', 404)
+      if (events.length === 0 || !sees(caller.viewer, events)) throw new Refused('contact-not-found', 'There is no such contact.', 404)
+      refuseErased(events)
       const position = (await store.tail())!
       work.leave()
       const isThere = await tables.waitFor(position, BEHIND_MS, server.closing).finally(() => work.rejoin())

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import http from 'node:http'
 import net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 
 /*
  * Requests that nobody should send, made from the OpenAPI document: of the right form in most places, so that they come far, and wrong in one or more. What
@@ -352,6 +353,10 @@ export function faultOf({ headers }: Malformed, { status, type, body }: Answer):
   return `answered ${status} with what is no problem document: ${type} ${body.slice(0, 300)}`
 }
 
+const TURNS = 20
+/** Too much to do, or too many who change the same: neither is about what was sent. */
+const isTurnedAway = ({ status, body }: Answer) => status === 503 && /"code":"overloaded"|Others keep changing/.test(body)
+
 /** Sends so many of them, several at a time. @returns what was answered, by status, and each fault with its request */
 export async function sendMalformed(url: string, document: Document, key: string, count: number, random: Random, atOnce = 16) {
   const statuses = new Map<number, number>()
@@ -363,7 +368,12 @@ export async function sendMalformed(url: string, document: Document, key: string
       const request = malformed(random, document, key)
       const told = () => JSON.stringify({ ...request, body: String(request.body).slice(0, 2_000) }).replaceAll(key, 'KEY')
       try {
-        const answer = await send(url, request)
+        let answer = await send(url, request)
+        // A busy service turns anybody away, and says so: it is asked again, and has to answer in the end.
+        for (let turn = 0; turn < TURNS && isTurnedAway(answer); turn += 1) {
+          await delay(1_000)
+          answer = await send(url, request)
+        }
         statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
         const fault = faultOf(request, answer)
         if (fault) faults.push(`${fault}\n  ${told()}`)

@@ -23,10 +23,11 @@ export const contactAt = (events: readonly RecordedEvent[], id: string): Static<
   contactFromMemory(foldInMemory(contacts, events), id)
 
 /** Whether somebody sees the contact: by whose it is now, also where it is asked how it was. */
-const sees = (viewer: Viewer, events: readonly RecordedEvent[]): boolean => viewer.sees === 'all' || isSeen(fold(contact, events), viewer)
+export const sees = (viewer: Viewer, events: readonly RecordedEvent[]): boolean =>
+  viewer.sees === 'all' || isSeen(fold(contact, events), viewer)
 
 /** An erased contact has no past either, also as long as its key is there. @throws Refused */
-function refuseErased(events: readonly RecordedEvent[]): void {
+export function refuseErased(events: readonly RecordedEvent[]): void {
   if (events.some((event) => event.erased) || events.at(-1)?.type === contactEvents.ContactErased.type) throw erased()
 }
 

@@ -243,7 +243,7 @@ t.test('what a run brought is undone by its id, and no run brings it back', asyn
   const correlationId = created!.meta.$correlationId
   const undone = await api.ask('POST', '/v1/undo', { correlationId }, { prefer: 'wait=30' })
   t.match(undone, { status: 200, body: { state: 'finished', counts: { undone: 3, conflict: 0, kept: 0 } } })
-  await turn({ kind: 'rewind', from: new Date(0).toISOString() })
+  await turn({ kind: 'rewind', from: '2020-01-01T00:00:00.000Z' })
   t.match(await shown(), [{ id: eve.id, archived: true }])
   t.equal((await api.after(undone, '/v1/emails?q=undone')).body.data.length, 0)
 })

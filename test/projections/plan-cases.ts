@@ -44,6 +44,7 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
     getImport: { id: [importId] },
     getUndo: { id: [importId] },
     getErasure: { id: [importId] },
+    getContactErasure: { id: [id] },
     listImportResults: { id: [importId] },
     getContactEnrichment: { id: [id] },
     listEnrichments: { bulk: [importId] },

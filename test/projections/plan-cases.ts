@@ -35,6 +35,8 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
       updatedAfter: ['2026-02-14T00:00:00Z'],
     },
     listDuplicates: { minScore: [0.5] },
+    getErasure: { id: [id] },
+    getContactErasure: { id: [id] },
     getContact: { id: [id] },
     getContactTimeline: { id: [id] },
     listContactEmails: { id: [id] },

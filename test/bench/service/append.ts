@@ -65,7 +65,7 @@ async function seen(url: string, position: string): Promise<void> {
 async function countOf(database: string): Promise<number> {
   const client = new pg.Client({ connectionString: database })
   await client.connect()
-  const { rows } = await client.query(`select count(*) from read.address_owners_v1 where address ~ '^p1[0-9]{6}@people.example$'`)
+  const { rows } = await client.query(`select count(*) from read.address_owners_v2 where address ~ '^p1[0-9]{6}@people.example$'`)
   await client.end()
   return Number(rows[0].count)
 }

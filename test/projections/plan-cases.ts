@@ -45,8 +45,6 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
     listImports: { sha256: [sha256] },
     getImport: { id: [importId] },
     getUndo: { id: [importId] },
-    getErasure: { id: [importId] },
-    getContactErasure: { id: [id] },
     listImportResults: { id: [importId] },
     getContactEnrichment: { id: [id] },
     listEnrichments: { bulk: [importId] },

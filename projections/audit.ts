@@ -15,7 +15,7 @@ const { HeartbeatRecorded: _pulse, ...told } = allEvents
 /** Who did what, and who was shown what: of every event what is around it, and nothing of what it says. So it stays when what an event says is erased. */
 export const audit = projection({
   name: 'audit',
-  version: 1,
+  version: 2,
   tables: {
     // A row an event; of one that records reads, a row each of these. `item` counts them.
     auditEntries: table(
@@ -33,11 +33,14 @@ export const audit = projection({
         resource: 'text',
         commandId: 'text',
         correlationId: 'text',
+        causationId: 'text',
       },
       'recorded_at, commit_position, prepare_position, item',
       'actor, recorded_at, commit_position, prepare_position, item',
       'resource, recorded_at, commit_position, prepare_position, item',
       'command_id, recorded_at, commit_position, prepare_position, item',
+      'correlation_id, recorded_at, commit_position, prepare_position, item',
+      'causation_id, recorded_at, commit_position, prepare_position, item',
     ),
   },
   events: told,
@@ -48,7 +51,7 @@ const { auditEntries: entryTable } = audit.tables
 
 function entriesOf(_tables: unknown, data: unknown, event: RecordedEvent): RowWrite[] {
   const { id, type, stream, position, created, meta } = event
-  const { at, actor, commandId, $correlationId } = meta
+  const { at, actor, commandId, $correlationId, $causationId } = meta
   const around = {
     eventId: id,
     commitPosition: Number(position.commit),
@@ -56,6 +59,7 @@ function entriesOf(_tables: unknown, data: unknown, event: RecordedEvent): RowWr
     recordedAt: created,
     type,
     correlationId: $correlationId,
+    causationId: $causationId,
   }
   if (type !== 'ReadsRecorded') return [entryTable.put({ ...around, item: 0, at, actor, operation: null, resource: stream, commandId })]
   return (data as { reads: Read[] }).reads.map(({ at, actor, operation, resource, requestId }, item) =>
@@ -85,6 +89,10 @@ const listAudit = query({
     ...pageParameters,
     actor: text(100, 'Only of this one.', ['key:0d7a5c2b9e11']),
     command: Type.Optional({ ...Id, description: 'Only of this command; of what was read, this request.' }),
+    correlation: Type.Optional({
+      ...Id,
+      description: 'Only what followed from the same request, import or run: with this correlation id.',
+    }),
     resource: text(100, 'Only about this: the name of its stream.', ['contact-6f1c1a52-7d0e-4a8b-9c38-0d7a5c2b9e11']),
     from: instant('Only what was recorded then or later.'),
     to: instant('Only what was recorded earlier than this.'),
@@ -93,18 +101,20 @@ const listAudit = query({
   async run(db, { query }) {
     const { limit: _limit, cursor: _cursor, ...filters } = query
     const page = paging(query, { keys, descending: true, scope: ['audit', Object.entries(filters).sort()] })
-    const { actor, command, resource, from, to } = withInstants(filters, ['from', 'to'])
+    const { actor, command, correlation, resource, from, to } = withInstants(filters, ['from', 'to'])
     const conditions: FragmentSqlToken[] = [
       page.after,
       ...(actor === undefined ? [] : [sql.fragment`a.actor = ${actor}`]),
       ...(command === undefined ? [] : [sql.fragment`a.command_id = ${command}`]),
+      ...(correlation === undefined ? [] : [sql.fragment`a.correlation_id = ${correlation}`]),
       ...(resource === undefined ? [] : [sql.fragment`a.resource = ${resource}`]),
       ...(from === undefined ? [] : [sql.fragment`a.recorded_at >= ${from}::timestamptz`]),
       ...(to === undefined ? [] : [sql.fragment`a.recorded_at < ${to}::timestamptz`]),
     ]
     const rows = await db.rows<Row>(sql.unsafe`
       select a.event_id as "eventId", a.commit_position as commit, a.prepare_position as prepare, a.recorded_at as "recordedAt", a.at, a.actor, a.type,
-        a.operation, a.resource, a.command_id as "commandId", a.correlation_id as "correlationId", ${page.columns}
+        a.operation, a.resource, a.command_id as "commandId", a.correlation_id as "correlationId",
+        a.causation_id as "causationId", ${page.columns}
       from ${entryTable.sql} a where ${sql.join(conditions, sql.fragment` and `)} ${page.order}`)
     return page.page(rows, toEntry)
   },
@@ -122,6 +132,7 @@ const toEntry = ({
   resource,
   commandId,
   correlationId,
+  causationId,
 }: Row): AuditEntry => ({
   eventId,
   position: `${commit}.${prepare}`,
@@ -133,6 +144,7 @@ const toEntry = ({
   resource,
   commandId,
   correlationId,
+  causationId,
 })
 
 export type Shown = Pick<AuditEntry, 'recordedAt' | 'at' | 'actor' | 'operation' | 'resource'>

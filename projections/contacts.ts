@@ -68,9 +68,9 @@ export const contacts = projection({
     ],
     ContactRenamed: ({ contacts }, { contactId, name }, event) => [contacts.patch({ contactId, name, ...touched(event) })],
     ContactCompanyChanged: ({ contacts }, { contactId, company }, event) => [contacts.patch({ contactId, company, ...touched(event) })],
-    ContactMethodAdded: ({ contacts, contactMethods }, { contactId, method }, event) => [
+    ContactMethodAdded: ({ contacts, contactMethods }, { contactId, method, place }, event) => [
       contacts.patch({ contactId, ...touched(event) }),
-      contactMethods.put({ contactId, addedIn: event.revision, place: 0, ...columnsOf(method) }),
+      contactMethods.put({ contactId, addedIn: place?.revision ?? event.revision, place: place?.place ?? 0, ...columnsOf(method) }),
     ],
     ContactMethodRemoved: ({ contacts, contactMethods }, { contactId, methodId }, event) => [
       contacts.patch({ contactId, ...touched(event) }),
@@ -80,15 +80,18 @@ export const contacts = projection({
     ContactArchived: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, archived: true, ...touched(event) })],
     ContactRestored: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, archived: false, ...touched(event) })],
     NoteAdded: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    NoteRemoved: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     // What enrichment finds is another read model's; the contact's revision is of all its events.
     ContactEnriched: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactValueAccepted: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactValueRejected: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    ContactValueReopened: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactFieldSet: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactFieldReleased: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactFieldLocked: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactFieldUnlocked: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactEnrichmentUndone: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
+    ContactEnrichmentRedone: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     ContactEnrichableChanged: ({ contacts }, { contactId }, event) => [contacts.patch({ contactId, ...touched(event) })],
     // Its methods stay: they say what it was, and nothing that lists contacts finds it.
     ContactMergedInto: ({ contacts }, { contactId, into }, event) => [contacts.patch({ contactId, mergedInto: into, ...touched(event) })],

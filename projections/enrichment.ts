@@ -1,7 +1,13 @@
 import { contactEvents } from '../schema/contact-events.ts'
 import { ENRICHMENT_REACTOR } from '../schema/enrichment.ts'
-import { bulkEnrichmentEvents, enrichmentEvents, enrichmentPolicyEvents, spendingEvents } from '../schema/enrichment-events.ts'
-import { projection } from '../src/platform/projection.ts'
+import {
+  bulkEnrichmentEvents,
+  enrichmentEvents,
+  enrichmentPolicyEvents,
+  type SpendingEvent,
+  spendingEvents,
+} from '../schema/enrichment-events.ts'
+import { projection, type RowWrite } from '../src/platform/projection.ts'
 import { reactorJobId } from '../src/platform/reactor.ts'
 import { enrichmentTables } from './enrichment-tables.ts'
 import { broughtBy, fieldColumnsOf, isField, takenBackBy } from './merged-enrichment.ts'
@@ -14,11 +20,13 @@ const {
   ContactEnriched,
   ContactValueAccepted,
   ContactValueRejected,
+  ContactValueReopened,
   ContactFieldSet,
   ContactFieldReleased,
   ContactFieldLocked,
   ContactFieldUnlocked,
   ContactEnrichmentUndone,
+  ContactEnrichmentRedone,
   ContactEnrichableChanged,
   ContactMerged,
   ContactUnmerged,
@@ -42,11 +50,13 @@ export const enrichment = projection({
     ContactEnriched,
     ContactValueAccepted,
     ContactValueRejected,
+    ContactValueReopened,
     ContactFieldSet,
     ContactFieldReleased,
     ContactFieldLocked,
     ContactFieldUnlocked,
     ContactEnrichmentUndone,
+    ContactEnrichmentRedone,
     ContactEnrichableChanged,
     ContactMerged,
     ContactUnmerged,
@@ -62,38 +72,42 @@ export const enrichment = projection({
       ...(company ? [enrichmentFields.merge({ contactId, field: 'company', own: [company], ownIn: revision })] : []),
       ...methods.filter(isField).map((method) => enrichmentMethods.put({ contactId, ...fieldColumnsOf(method) })),
     ],
-    ContactCompanyChanged: ({ enrichmentFields }, { contactId, company }, { revision }) => [
-      enrichmentFields.merge({ contactId, field: 'company', own: company === null ? [] : [company], ownIn: revision }),
+    ContactCompanyChanged: ({ enrichmentFields }, { contactId, company, since }, { revision }) => [
+      enrichmentFields.merge({ contactId, field: 'company', own: company === null ? [] : [company], ownIn: since ?? revision }),
     ],
     ContactMethodAdded: ({ enrichmentMethods }, { contactId, method }) =>
       isField(method) ? [enrichmentMethods.put({ contactId, ...fieldColumnsOf(method) })] : [],
-    ContactMethodRemoved: ({ enrichmentMethods }, { contactId, methodId }) => [
-      enrichmentMethods.patch({ contactId, methodId, removed: true }),
+    ContactMethodRemoved: ({ enrichmentMethods }, { contactId, methodId, undone }) => [
+      undone ? enrichmentMethods.remove({ contactId, methodId }) : enrichmentMethods.patch({ contactId, methodId, removed: true }),
     ],
     ContactEnriched: ({ enrichmentValues }, { contactId, enrichmentId, values }, { revision, meta }) =>
       values.map(({ id, field, ...details }, place) =>
         enrichmentValues.put({ contactId, valueId: id, enrichmentId, field, details, proposedAt: meta.at, proposedIn: revision, place }),
       ),
-    ContactValueAccepted: ({ enrichmentValues }, { contactId, valueId }, { revision }) => [
-      enrichmentValues.patch({ contactId, valueId, decision: 'accepted', decidedIn: revision }),
+    ContactValueAccepted: ({ enrichmentValues }, { contactId, valueId, since }, { revision }) => [
+      enrichmentValues.patch({ contactId, valueId, decision: 'accepted', decidedIn: since ?? revision }),
     ],
-    ContactValueRejected: ({ enrichmentValues }, { contactId, valueId }, { revision }) => [
-      enrichmentValues.patch({ contactId, valueId, decision: 'rejected', decidedIn: revision }),
+    ContactValueRejected: ({ enrichmentValues }, { contactId, valueId, since }, { revision }) => [
+      enrichmentValues.patch({ contactId, valueId, decision: 'rejected', decidedIn: since ?? revision }),
     ],
-    ContactFieldSet: ({ enrichmentFields }, { contactId, field, values }, { revision }) => [
-      enrichmentFields.merge({ contactId, field, own: values, ownIn: revision }),
+    ContactValueReopened: ({ enrichmentValues }, { contactId, valueId }) => [
+      enrichmentValues.patch({ contactId, valueId, decision: null, decidedIn: null }),
+    ],
+    ContactFieldSet: ({ enrichmentFields }, { contactId, field, values, since }, { revision }) => [
+      enrichmentFields.merge({ contactId, field, own: values, ownIn: since ?? revision }),
     ],
     ContactFieldReleased: ({ enrichmentFields, enrichmentMergedWords }, { contactId, field }) => [
       enrichmentFields.merge({ contactId, field, own: null }),
       enrichmentMergedWords.remove({ contactId, field }),
     ],
-    ContactFieldLocked: ({ enrichmentFields }, { contactId, field, shown }, { revision }) => [
-      enrichmentFields.merge({ contactId, field, lockedIn: revision, shown: shown ?? null }),
+    ContactFieldLocked: ({ enrichmentFields }, { contactId, field, shown, since }, { revision }) => [
+      enrichmentFields.merge({ contactId, field, lockedIn: since ?? revision, shown: shown ?? null }),
     ],
     ContactFieldUnlocked: ({ enrichmentFields }, { contactId, field }) => [
       enrichmentFields.merge({ contactId, field, lockedIn: null, shown: null }),
     ],
     ContactEnrichmentUndone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.put({ contactId, enrichmentId })],
+    ContactEnrichmentRedone: ({ enrichmentUndone }, { contactId, enrichmentId }) => [enrichmentUndone.remove({ contactId, enrichmentId })],
     ContactEnrichableChanged: ({ enrichmentContacts }, { contactId, enrichable }) => [enrichmentContacts.put({ contactId, enrichable })],
     ContactMerged: (tables, data, event) => broughtBy(tables, data, event),
     ContactUnmerged: (tables, data, event) => takenBackBy(tables, data, event),
@@ -164,18 +178,14 @@ export const enrichment = projection({
     EnrichmentOnCreationChanged: ({ enrichmentPolicies }, { onCreation }, event) => [
       enrichmentPolicies.merge({ policyId: idOf(event), onCreation, onCreationSince: onCreation ? event.meta.at : null }),
     ],
-    VendorCallReserved: ({ spendings }, { spendingId, month, spending }, { meta }) => [
-      spendings.put({ spendingId, month, spending, at: meta.at }),
-    ],
-    VendorCallSettled: ({ spendings }, { spendingId, month, spending }, { meta }) => [
-      spendings.put({ spendingId, month, spending, at: meta.at }),
-    ],
-    VendorFaltered: ({ spendings }, { spendingId, month, spending }, { meta }) => [
-      spendings.put({ spendingId, month, spending, at: meta.at }),
-    ],
+    VendorCallReserved: (_tables, data, { meta }) => [spent(data, meta.at)],
+    VendorCallSettled: (_tables, data, { meta }) => [spent(data, meta.at)],
+    VendorFaltered: (_tables, data, { meta }) => [spent(data, meta.at)],
   },
 })
 
+const spent = ({ spendingId, month, spending }: SpendingEvent['data'], at: string): RowWrite =>
+  enrichment.tables.spendings.put({ spendingId, month, spending, at })
 const idOf = ({ stream }: { stream: string }) => stream.slice(stream.indexOf('-') + 1)
 const ofContacts = [
   'enrichmentValues',

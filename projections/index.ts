@@ -1,4 +1,5 @@
 import { audit, auditQueries } from './audit.ts'
+import { causeQueries } from './causes.ts'
 import { contactQueries } from './contact-queries.ts'
 import { contactWords } from './contact-words.ts'
 import { contacts } from './contacts.ts'
@@ -15,6 +16,7 @@ import { mailboxMessages } from './mailbox-messages.ts'
 import { mailboxes, mailboxQueries } from './mailboxes.ts'
 import { threadQueries } from './thread-queries.ts'
 import { timeline, timelineQueries } from './timeline.ts'
+import { undoQueries, undos } from './undos.ts'
 
 /** Every read model, in no order: none reads another's tables while it writes. A test keeps the lists complete. */
 export const projections = [
@@ -28,6 +30,7 @@ export const projections = [
   enrichment,
   erasures,
   audit,
+  undos,
   duplicates,
 ]
 
@@ -43,5 +46,7 @@ export const queries = [
   ...enrichmentQueries,
   ...erasureQueries,
   ...auditQueries,
+  ...causeQueries,
+  ...undoQueries,
   ...duplicateQueries,
 ]

@@ -45,6 +45,8 @@ export const timeline = projection({
     ),
     // A removal says only an id: what was removed is looked up here, so these rows stay.
     timelineMethods: table(['contactId', 'methodId'], { contactId: 'uuid', methodId: 'uuid', method: 'json' }),
+    // Which notes are gone: what they said is shown no more.
+    timelineNotes: table(['contactId', 'noteId'], { contactId: 'uuid', noteId: 'uuid' }),
   },
   events: contactEvents,
   on: {
@@ -68,7 +70,14 @@ export const timeline = projection({
     ],
     ContactArchived: ({ timeline }, { contactId }, event) => [timeline.put(entry('archived', contactId, event))],
     ContactRestored: ({ timeline }, { contactId }, event) => [timeline.put(entry('restored', contactId, event))],
-    NoteAdded: ({ timeline }, { contactId, noteId, text }, event) => [timeline.put(entry('note', contactId, event, { noteId, text }))],
+    NoteAdded: ({ timeline, timelineNotes }, { contactId, noteId, text }, event) => [
+      timeline.put(entry('note', contactId, event, { noteId, text })),
+      timelineNotes.remove({ contactId, noteId }),
+    ],
+    NoteRemoved: ({ timeline, timelineNotes }, { contactId, noteId }, event) => [
+      timeline.put(entry('note-removed', contactId, event, { noteId })),
+      timelineNotes.put({ contactId, noteId }),
+    ],
     ContactEnriched: ({ timeline }, { contactId, enrichmentId, values }, event) => [
       timeline.put(entry('enriched', contactId, event, { enrichmentId, fields: [...new Set(values.map(({ field }) => field))] })),
     ],
@@ -77,6 +86,9 @@ export const timeline = projection({
     ],
     ContactValueRejected: ({ timeline }, { contactId, valueId }, event) => [
       timeline.put(entry('value-rejected', contactId, event, { valueId })),
+    ],
+    ContactValueReopened: ({ timeline }, { contactId, valueId }, event) => [
+      timeline.put(entry('value-reopened', contactId, event, { valueId })),
     ],
     ContactFieldSet: ({ timeline }, { contactId, field, values }, event) => [
       timeline.put(entry('field-set', contactId, event, { fields: [field], values })),
@@ -92,6 +104,9 @@ export const timeline = projection({
     ],
     ContactEnrichmentUndone: ({ timeline }, { contactId, enrichmentId }, event) => [
       timeline.put(entry('enrichment-undone', contactId, event, { enrichmentId })),
+    ],
+    ContactEnrichmentRedone: ({ timeline }, { contactId, enrichmentId }, event) => [
+      timeline.put(entry('enrichment-redone', contactId, event, { enrichmentId })),
     ],
     ContactEnrichableChanged: ({ timeline }, { contactId, enrichable }, event) => [
       timeline.put(entry('enrichable-changed', contactId, event, { enrichable })),
@@ -175,13 +190,16 @@ const getContactTimeline = query({
         select p.*, coalesce(t.kind, case when e.sent then 'email-sent' else 'email-received' end) as kind, p.cursor_0 as at,
           coalesce(t.actor, e.actor) as actor, coalesce(t.event_id, e.event_id) as "eventId", t.revision,
           nullif(t.contact_id, ${id}::uuid) as "contactId",
-          coalesce(t.details, jsonb_build_object('emailId', e.email_id, 'subject', e.subject, 'text', e.preview)) as details, m.method as removed
+          coalesce(case when n.note_id is null then t.details else t.details - 'text' end,
+            jsonb_build_object('emailId', e.email_id, 'subject', e.subject, 'text', e.preview)) as details, m.method as removed
         from page p
           left join lateral (
             select t.* from family f join ${timeline.tables.timeline.sql} t using (contact_id) where t.revision = p.cursor_1 and t.event_id = p.cursor_2 offset 0
           ) t on p.cursor_1 >= 0
           left join ${timeline.tables.timelineMethods.sql} m
             on t.kind = 'method-removed' and m.contact_id = t.contact_id and m.method_id = (t.details ->> 'methodId')::uuid
+          left join ${timeline.tables.timelineNotes.sql} n
+            on t.kind = 'note' and n.contact_id = t.contact_id and n.note_id = (t.details ->> 'noteId')::uuid
           left join ${emails.tables.emails.sql} e on p.cursor_1 < 0 and e.email_id = p.cursor_2
         ${entries.order}`,
       name: `get-contact-timeline ${query.cursor === undefined ? 'first' : 'next'}`,

@@ -12,6 +12,7 @@ const exampleEntry = {
   resource: 'email-6f1c1a52-7d0e-4a8b-9c38-0d7a5c2b9e11',
   commandId: '7d0e6f1c-1a52-4a8b-9c38-0d7a5c2b9e11',
   correlationId: '7d0e6f1c-1a52-4a8b-9c38-0d7a5c2b9e11',
+  causationId: '7d0e6f1c-1a52-4a8b-9c38-0d7a5c2b9e11',
 }
 
 export const AuditEntry = Type.Object(
@@ -26,6 +27,7 @@ export const AuditEntry = Type.Object(
     resource: Type.String({ description: 'What it is about: the stream of it.' }),
     commandId: Type.String({ description: 'The command that it was part of; of something that was read, the request.' }),
     correlationId: Type.String(),
+    causationId: Type.String({ description: 'The event or command that it followed from; its own command, where nothing came before.' }),
   },
   { title: 'AuditEntry', examples: [exampleEntry] },
 )

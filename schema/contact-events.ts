@@ -27,6 +27,8 @@ export const Method = Type.Object({
 })
 export type Method = Static<typeof Method>
 
+/** Put back by an undo: it counts as of this revision of the contact, where it counted from before. */
+const since = Type.Optional(Type.Integer({ minimum: 0 }))
 /** Some that were merged into a contact before it was merged itself, and so come along: whom, and by which merge. */
 export const Brought = Type.Object({ contactId: Id, mergeId: Id })
 export type Brought = Static<typeof Brought>
@@ -67,26 +69,38 @@ export const contactEvents = events({
     team: personal(Type.Optional(Type.String())),
   },
   ContactRenamed: { contactId: Id, name: personal(Type.String()) },
-  ContactCompanyChanged: { contactId: Id, company: personal(Type.Union([Type.String(), Type.Null()])) },
-  ContactMethodAdded: { contactId: Id, method: personal(Method) },
-  ContactMethodRemoved: { contactId: Id, methodId: Id },
+  ContactCompanyChanged: { contactId: Id, company: personal(Type.Union([Type.String(), Type.Null()])), since },
+  /** `place`: put back by an undo to where it stood. */
+  ContactMethodAdded: {
+    contactId: Id,
+    method: personal(Method),
+    place: Type.Optional(Type.Object({ revision: Type.Integer({ minimum: 0 }), place: Type.Integer({ minimum: 0 }) })),
+  },
+  /** `undone`: that it was added is taken back, so that nobody turned it down. */
+  ContactMethodRemoved: { contactId: Id, methodId: Id, undone: Type.Optional(Type.Literal(true)) },
   /** Whose it is from now on; null: nobody's. */
   ContactAssigned: { contactId: Id, owner: personal(nullable(Type.String())), team: personal(nullable(Type.String())) },
-  ContactArchived: { contactId: Id },
+  /** `withdrawn`: that it was made is taken back. Who gives its address anew makes it anew. */
+  ContactArchived: { contactId: Id, withdrawn: Type.Optional(Type.Literal(true)) },
   ContactRestored: { contactId: Id },
   NoteAdded: { contactId: Id, noteId: Id, text: personal(Type.String()) },
+  NoteRemoved: { contactId: Id, noteId: Id },
   /** What an enrichment proposes. Nothing of the contact's own changes by it. */
   ContactEnriched: { contactId: Id, enrichmentId: Id, values: personal(Type.Array(EnrichedValue)) },
-  ContactValueAccepted: { contactId: Id, valueId: Id },
-  ContactValueRejected: { contactId: Id, valueId: Id },
+  ContactValueAccepted: { contactId: Id, valueId: Id, since },
+  ContactValueRejected: { contactId: Id, valueId: Id, since },
+  /** What was decided of it is taken back. */
+  ContactValueReopened: { contactId: Id, valueId: Id },
   /** A person says what a field is; nothing at all, where there are no values. It holds whatever enrichment finds. */
-  ContactFieldSet: { contactId: Id, field: Field, values: personal(Type.Array(Type.String())) },
+  ContactFieldSet: { contactId: Id, field: Field, values: personal(Type.Array(Type.String())), since },
   /** The person's word on the field is taken back: what enrichment found counts again. */
   ContactFieldReleased: { contactId: Id, field: Field },
   /** `shown`: the enrichments' values that were shown of it just then, and stay; without it, what was proposed before counts as ever. */
-  ContactFieldLocked: { contactId: Id, field: Field, shown: Type.Optional(Type.Array(Id)) },
+  ContactFieldLocked: { contactId: Id, field: Field, shown: Type.Optional(Type.Array(Id)), since },
   ContactFieldUnlocked: { contactId: Id, field: Field },
   ContactEnrichmentUndone: { contactId: Id, enrichmentId: Id },
+  /** It counts again. */
+  ContactEnrichmentRedone: { contactId: Id, enrichmentId: Id },
   ContactEnrichableChanged: { contactId: Id, enrichable: Type.Boolean() },
   /**
    * The contact is part of `into` from now on, and nothing more happens to it. `into` says ContactMerged after this; or ContactUnmerged, where it can't be.

@@ -1,5 +1,5 @@
 import { type Static, type TUnsafe, Type } from '@sinclair/typebox'
-import { Id, Instant, nullable } from './shared.ts'
+import { Id, Instant, nullable, oneOf } from './shared.ts'
 
 /** The reactor that begins enrichments, single ones and many at once. By this name it is known which job one has. */
 export const ENRICHMENT_REACTOR = 'enrich-contact-on-requested'
@@ -20,12 +20,6 @@ export const fields = {
 } as const
 export type Field = keyof typeof fields
 export const fieldNames = Object.keys(fields) as Field[]
-
-const oneOf = <const V extends string>(values: readonly V[], options: object = {}) =>
-  Type.Union(
-    values.map((value) => Type.Literal(value)),
-    options,
-  ) as unknown as TUnsafe<V>
 
 export const Field = oneOf(fieldNames, { examples: ['jobTitle'] })
 

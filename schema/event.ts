@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { Cause } from './causes.ts'
 import { Id, Instant, PositionText } from './shared.ts'
 
 const cause = {
@@ -39,6 +40,7 @@ export const HistoryEntry = Type.Object({
   position: PositionText,
   recordedAt: { ...Instant, description: 'When the log took it, by its own clock: what a time in `asOf` is compared with.' },
   ...cause,
+  cause: Cause,
   changes: Type.Array(
     Type.Object({
       field: Type.String({ description: 'A JSON Pointer into the contact; list entries by their id.', examples: ['/name'] }),

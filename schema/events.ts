@@ -11,12 +11,14 @@ import { keyEvents } from './key-events.ts'
 import { mailboxEvents } from './mailbox-events.ts'
 import { roleEvents } from './role-events.ts'
 import { syncEvents } from './sync-events.ts'
+import { undoEvents } from './undo-events.ts'
 
 /** Every event there is, by category. A test keeps this list complete. */
 export const eventsByCategory = {
   contact: contactEvents,
   email: emailEvents,
   import: importEvents,
+  undo: undoEvents,
   mailbox: mailboxEvents,
   sync: syncEvents,
   key: keyEvents,
@@ -38,6 +40,7 @@ export const allEvents = {
   ...duplicateEvents,
   ...emailEvents,
   ...importEvents,
+  ...undoEvents,
   ...mailboxEvents,
   ...syncEvents,
   ...keyEvents,

@@ -1,4 +1,4 @@
-import { Type } from '@sinclair/typebox'
+import { type TUnsafe, Type } from '@sinclair/typebox'
 
 /** Lower case only, so that one id has one spelling in streams, tables and comparisons. */
 export const Id = Type.String({
@@ -17,3 +17,10 @@ export const line = (maxLength: number, examples: string[] = []) => Type.String(
 
 /** The value, or null where there is none. */
 export const nullable = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) => Type.Union([schema, Type.Null()])
+
+/** One of a few words. */
+export const oneOf = <const V extends string>(values: readonly V[], options: object = {}) =>
+  Type.Union(
+    values.map((value) => Type.Literal(value)),
+    options,
+  ) as unknown as TUnsafe<V>

@@ -126,6 +126,7 @@ export const access: Readonly<Record<string, Permission>> = {
   getContact: 'contacts:read',
   getContactTimeline: 'contacts:read',
   getContactHistory: 'contacts:read',
+  getContactBlame: 'contacts:read',
   exportContact: 'contacts:export',
   createContact: 'contacts:write',
   upsertContactByEmail: 'contacts:write',
@@ -138,6 +139,10 @@ export const access: Readonly<Record<string, Permission>> = {
   addContactMethod: 'contacts:write',
   removeContactMethod: 'contacts:write',
   addNote: 'contacts:write',
+  undo: 'contacts:write',
+  listUndos: 'contacts:read',
+  getUndo: 'contacts:read',
+  listUndoResults: 'contacts:read',
   mergeContacts: 'contacts:write',
   unmergeContacts: 'contacts:write',
   listDuplicates: 'contacts:read',
@@ -208,6 +213,7 @@ export const access: Readonly<Record<string, Permission>> = {
 
   listEvents: 'events:read',
   listAudit: 'audit:read',
+  getEventCauses: 'audit:read',
   auditLog: 'audit:verify',
   verifyTables: 'audit:verify',
 

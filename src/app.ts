@@ -14,6 +14,7 @@ import { recordWhatIsRead } from './audit/hook.ts'
 import { recordedReads } from './audit/recorded-reads.ts'
 import { commands } from './commands.ts'
 import { batchRoute } from './contacts/batch.ts'
+import { contactBlame } from './contacts/blame.ts'
 import { duplicate } from './contacts/duplicates.ts'
 import { mergeRoutes } from './contacts/merge-routes.ts'
 import { contactAt, contactHistory, contactNowOrThen } from './contacts/past.ts'
@@ -59,6 +60,7 @@ import { foldInMemory } from './platform/rows.ts'
 import { fold } from './platform/runner.ts'
 import type { Services } from './services.ts'
 import { snapshotRoutes } from './snapshots/routes.ts'
+import { undoRoutes } from './undo/routes.ts'
 import { verificationRoutes } from './verification/routes.ts'
 
 /** What is left to say of a mail that was taken away. */
@@ -161,6 +163,7 @@ export async function createApp(options: Options): Promise<App> {
     queryRoute(server, asked, pool, answering)
   }
   queryRoute(server, contactHistory(runner.load, past), pool)
+  queryRoute(server, contactBlame(runner.load, past), pool)
   journalRoutes(server, services)
   jobRoutes(server, jobs)
   projectionRoutes(server, services, progress)
@@ -176,6 +179,7 @@ export async function createApp(options: Options): Promise<App> {
   keyRoutes(server, services)
   roleRoutes(server, services)
   enrichmentRoutes(server, services, tables)
+  undoRoutes(server, services, tables)
   erasureRoutes(server, services)
 
   jobMetrics(metrics, jobs)

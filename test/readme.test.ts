@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { startEventStore } from '../src/eventstore/server.ts'
+import { createLogger } from '../src/platform/log.ts'
+import { run as runWorker } from '../src/roles/worker.ts'
 import { settings } from '../src/settings.ts'
 import { adminKey, testApi } from './support/api.ts'
 
@@ -19,6 +21,7 @@ const hasCurl = spawnSync('curl', ['--version']).status === 0
 
 t.test('the first session of the README goes as it says', { skip: hasCurl ? false : 'there is no curl on this machine' }, async (t) => {
   const api = await testApi(t)
+  t.teardown((await runWorker(api.config, createLogger('silent', 'worker'))).close)
   const folder = await mkdtemp(join(tmpdir(), 'smartcrm-readme-'))
   const node = await startEventStore({ file: join(folder, 'data', 'eventstore', 'events.db'), systemEvents: true })
   t.teardown(async () => {

@@ -8,7 +8,7 @@ const strict = { additionalProperties: false }
 
 const archive = {
   body: Type.Object({}, strict),
-  decide: (_: object, state: Contact, { id }: Context) => (known(state).status === 'archived' ? [] : [ContactArchived({ contactId: id })]),
+  decide: (_: object, state: Contact, { id }: Context) => (known(state).status === 'active' ? [ContactArchived({ contactId: id })] : []),
 }
 
 export const archiveContact = command(contact, {

@@ -6,14 +6,14 @@ import { Refused } from '../platform/refusal.ts'
 import { isVisible, type Viewer } from '../platform/viewer.ts'
 import { type EnrichedState, enriched, notEnriched } from './enriched-state.ts'
 import { type Known, mergedState } from './merged-state.ts'
-import { faultsOfMethods, MAX_METHODS, methodFaults, newMethods } from './methods.ts'
+import { faultsOfMethods, MAX_METHODS, methodFaults, newMethods, sameness } from './methods.ts'
 
-const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved } = contactEvents
+const { ContactCreated, ContactRenamed, ContactCompanyChanged, ContactMethodAdded, ContactMethodRemoved, ContactRestored } = contactEvents
 
 /** Of an erased one nothing else is known. */
 export type Contact = { status: 'unknown' } | { status: 'erased'; erasureId: string } | Known
 
-export const isKnown = (contact: Contact): contact is Known => contact.status === 'active' || contact.status === 'archived'
+export const isKnown = (contact: Contact): contact is Known => contact.status !== 'unknown' && contact.status !== 'erased'
 
 const change = (contact: Contact, to: (known: Known) => Partial<Known>): Contact =>
   isKnown(contact) ? { ...contact, ...to(contact) } : contact
@@ -44,21 +44,25 @@ const live = decider<Contact, typeof contactEvents>(
     }),
     ContactRenamed: (state, { name }) => change(state, () => ({ name })),
     ContactCompanyChanged: (state, { company }) => change(state, () => ({ company })),
-    ContactMethodAdded: (state, { method }) => change(state, ({ methods }) => ({ methods: [...methods, method] })),
+    ContactMethodAdded: (state, { method }) =>
+      change(state, ({ methods, removed }) => ({ methods: [...methods, method], removed: removed.filter((id) => id !== method.id) })),
     ContactMethodRemoved: (state, { methodId }) =>
       change(state, ({ methods, removed }) => ({ methods: methods.filter(({ id }) => id !== methodId), removed: [...removed, methodId] })),
     ContactAssigned: (state, { owner, team }) => change(state, () => ({ owner, team })),
-    ContactArchived: (state) => change(state, () => ({ status: 'archived' })),
+    ContactArchived: (state, { withdrawn }) => change(state, () => ({ status: withdrawn ? 'withdrawn' : 'archived' })),
     ContactRestored: (state) => change(state, () => ({ status: 'active' })),
     NoteAdded: (state) => state,
+    NoteRemoved: (state) => state,
     ContactEnriched: enrichment(enriched.ContactEnriched),
     ContactValueAccepted: enrichment(enriched.ContactValueAccepted),
     ContactValueRejected: enrichment(enriched.ContactValueRejected),
+    ContactValueReopened: enrichment(enriched.ContactValueReopened),
     ContactFieldSet: enrichment(enriched.ContactFieldSet),
     ContactFieldReleased: enrichment(enriched.ContactFieldReleased),
     ContactFieldLocked: enrichment(enriched.ContactFieldLocked),
     ContactFieldUnlocked: enrichment(enriched.ContactFieldUnlocked),
     ContactEnrichmentUndone: enrichment(enriched.ContactEnrichmentUndone),
+    ContactEnrichmentRedone: enrichment(enriched.ContactEnrichmentRedone),
     ContactEnrichableChanged: enrichment(enriched.ContactEnrichableChanged),
     ContactMergedInto: merging(mergedState.ContactMergedInto),
     ContactMerged: merging(mergedState.ContactMerged),
@@ -117,7 +121,7 @@ export const erased = () => new Refused('erased', 'This contact was erased.', 41
 
 export function active(state: Contact): Known {
   const contact = known(state)
-  if (contact.status === 'archived') throw new Refused('contact-not-active', 'The contact is archived. Restore it first.')
+  if (contact.status !== 'active') throw new Refused('contact-not-active', 'The contact is archived. Restore it first.')
   return contact
 }
 
@@ -148,6 +152,20 @@ const changed = (
 const added = (methods: readonly Static<typeof MethodInput>[], contact: Known, { id, newId }: Context) =>
   newMethods(methods, contact.methods, newId, 1).map((method) => ContactMethodAdded({ contactId: id, method }))
 
+/** That it was made had been taken back: it comes back as it is given now, and nothing of what was taken back with it. */
+function madeAnew({ name, company, methods = [] }: Static<typeof ContactPut>, contact: Known, context: Context) {
+  const { id, newId } = context
+  const given = new Set(newMethods(methods, [], newId, 1).map(sameness))
+  return [
+    ContactRestored({ contactId: id }),
+    ...changed({ name: name.trim(), company: company?.trim() ?? null }, contact, context),
+    ...contact.methods
+      .filter((method) => !given.has(sameness(method)))
+      .map((method) => ContactMethodRemoved({ contactId: id, methodId: method.id, undone: true })),
+    ...added(methods, contact, context),
+  ]
+}
+
 export const createContact = command(contact, {
   operationId: 'createContact',
   method: 'POST',
@@ -174,6 +192,7 @@ export const upsertContact = command(contact, {
   faults: faultsOfMethods,
   decide: (body, state, context) => {
     if (state.status === 'unknown') return created(body, context)
+    if (state.status === 'withdrawn') return madeAnew(body, known(state), context)
     const contact = active(state)
     return [
       ...changed({ name: trimmed(body.name), company: trimmed(body.company) }, contact, context),

@@ -37,6 +37,7 @@ export const enriched = {
   }),
   ContactValueAccepted: decided('accepted'),
   ContactValueRejected: decided('rejected'),
+  ContactValueReopened: decided('none'),
   ContactFieldSet: (state, { field, values }) => ({ ...state, own: { ...state.own, [field]: values } }),
   ContactFieldReleased: (state, { field }) => {
     const { [field]: _, ...own } = state.own
@@ -45,15 +46,18 @@ export const enriched = {
   ContactFieldLocked: (state, { field }) => ({ ...state, locked: [...without(state.locked, field), field] }),
   ContactFieldUnlocked: (state, { field }) => ({ ...state, locked: without(state.locked, field) }),
   ContactEnrichmentUndone: (state, { enrichmentId }) => ({ ...state, undone: [...without(state.undone, enrichmentId), enrichmentId] }),
+  ContactEnrichmentRedone: (state, { enrichmentId }) => ({ ...state, undone: without(state.undone, enrichmentId) }),
   ContactEnrichableChanged: (state, { enrichable }) => ({ ...state, enrichable }),
 } as const satisfies {
   ContactEnriched: Change<{ enrichmentId: string; values: readonly { id: string; field: Field }[] }>
   ContactValueAccepted: Change<{ valueId: string }>
   ContactValueRejected: Change<{ valueId: string }>
+  ContactValueReopened: Change<{ valueId: string }>
   ContactFieldSet: Change<{ field: Field; values: readonly string[] }>
   ContactFieldReleased: Change<{ field: Field }>
   ContactFieldLocked: Change<{ field: Field }>
   ContactFieldUnlocked: Change<{ field: Field }>
   ContactEnrichmentUndone: Change<{ enrichmentId: string }>
+  ContactEnrichmentRedone: Change<{ enrichmentId: string }>
   ContactEnrichableChanged: Change<{ enrichable: boolean }>
 }

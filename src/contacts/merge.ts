@@ -238,7 +238,7 @@ export const release = internalCommand(contact, 'release', {
         contactId: id,
         into: mergedInto.into,
         mergeId,
-        archived: status === 'archived',
+        archived: status !== 'active',
         withheld: methods.map((method) => method.id).filter((methodId) => withheld.includes(methodId)),
         name,
         ...(company !== null && { company }),

@@ -34,7 +34,8 @@ export type MergedState = {
 }
 
 export type Known = MergedState & {
-  status: 'active' | 'archived'
+  /** `withdrawn`: archived because an undo took back that it was made. */
+  status: 'active' | 'archived' | 'withdrawn'
   name: string
   company: string | null
   methods: readonly Method[]

@@ -1,19 +1,22 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { contactFromMemory, contacts } from '../../projections/contacts.ts'
+import type { Cause } from '../../schema/causes.ts'
 import type { Contact } from '../../schema/contact.ts'
 import { contactEvents } from '../../schema/contact-events.ts'
 import { History, type HistoryEntry } from '../../schema/event.ts'
 import { Id } from '../../schema/shared.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import { asOfParameter } from '../platform/http/queries.ts'
-import { comparePositions, formatPosition, type Position } from '../platform/position.ts'
+import { comparePositions, type Position } from '../platform/position.ts'
 import { type QueryEndpoint, query } from '../platform/projection.ts'
 import type { Moments } from '../platform/projections/moments.ts'
 import { Moved } from '../platform/refusal.ts'
 import { createMemoryTables, foldInMemory } from '../platform/rows.ts'
 import { fold } from '../platform/runner.ts'
 import type { Viewer } from '../platform/viewer.ts'
+import { aroundOf, causesOf } from './causes.ts'
 import { contact, erased, existing, isSeen } from './contact.ts'
+import { differences } from './differences.ts'
 import { ancestorsOf } from './merging.ts'
 
 type Load = (stream: string) => Promise<RecordedEvent[]>
@@ -23,10 +26,11 @@ export const contactAt = (events: readonly RecordedEvent[], id: string): Static<
   contactFromMemory(foldInMemory(contacts, events), id)
 
 /** Whether somebody sees the contact: by whose it is now, also where it is asked how it was. */
-const sees = (viewer: Viewer, events: readonly RecordedEvent[]): boolean => viewer.sees === 'all' || isSeen(fold(contact, events), viewer)
+export const sees = (viewer: Viewer, events: readonly RecordedEvent[]): boolean =>
+  viewer.sees === 'all' || isSeen(fold(contact, events), viewer)
 
 /** An erased contact has no past either, also as long as its key is there. @throws Refused */
-function refuseErased(events: readonly RecordedEvent[]): void {
+export function refuseErased(events: readonly RecordedEvent[]): void {
   if (events.some((event) => event.erased) || events.at(-1)?.type === contactEvents.ContactErased.type) throw erased()
 }
 
@@ -50,7 +54,7 @@ export const contactNowOrThen = (now: QueryEndpoint, load: Load): QueryEndpoint 
   },
 })
 
-const upTo = (events: readonly RecordedEvent[], position: Position | null) =>
+export const upTo = (events: readonly RecordedEvent[], position: Position | null) =>
   position === null ? events : events.filter((event) => comparePositions(event.position, position) <= 0)
 
 /** `GET /contacts/{id}/history`: each event with its cause and what it changed, oldest first. */
@@ -62,18 +66,18 @@ export const contactHistory = (load: Load, { resolve }: Pick<Moments, 'resolve'>
     params: Type.Object({ id: Id }),
     querystring: Type.Object(asOfParameter),
     response: History,
-    async run(_db, { params: { id }, query: { asOf }, viewer }) {
+    async run(db, { params: { id }, query: { asOf }, viewer }) {
       const position = asOf === undefined ? null : await resolve(asOf)
       const all = await load(`contact-${id}`)
       const events = upTo(all, position)
       if (events.length === 0 || !sees(viewer, all)) return null
       refuseErased(all)
-      return historyOf(events, id)
+      return historyOf(events, id, await causesOf(db, events))
     },
   })
 
-/** Each event of a contact with its cause and what it changed, oldest first. */
-export function historyOf(events: readonly RecordedEvent[], id: string): Static<typeof History> {
+/** Each event of a contact with its cause and what it changed, oldest first. @param causeOf what each followed from, in words */
+export function historyOf(events: readonly RecordedEvent[], id: string, causeOf: (event: RecordedEvent) => Cause): Static<typeof History> {
   const tables = createMemoryTables(contacts)
   let before: object = {}
   const data = events.map((event): Static<typeof HistoryEntry> => {
@@ -81,51 +85,7 @@ export function historyOf(events: readonly RecordedEvent[], id: string): Static<
     const after = contactFromMemory(tables, id) ?? {}
     const changes = differences(before, after)
     before = after
-    const { at, actor, commandId, $correlationId, $causationId } = event.meta
-    return {
-      eventId: event.id,
-      type: event.type,
-      revision: event.revision,
-      position: formatPosition(event.position),
-      recordedAt: event.created,
-      at,
-      actor,
-      commandId,
-      correlationId: $correlationId,
-      causationId: $causationId,
-      changes,
-      data: event.data as Record<string, unknown>,
-    }
+    return { ...aroundOf(event), cause: causeOf(event), changes, data: event.data as Record<string, unknown> }
   })
   return { data }
-}
-
-/** What every event changes is no news. */
-const UNTOLD = new Set(['id', 'revision', 'createdAt', 'updatedAt'])
-
-type Change = { field: string; from: unknown; to: unknown }
-
-function differences(before: object, after: object): Change[] {
-  const old = before as Record<string, unknown>
-  const now = after as Record<string, unknown>
-  const fields = [...new Set([...Object.keys(old), ...Object.keys(now)])].filter((field) => !UNTOLD.has(field))
-  return fields.flatMap((field): Change[] => {
-    const from = old[field] ?? null
-    const to = now[field] ?? null
-    if (JSON.stringify(from) === JSON.stringify(to)) return []
-    if (Array.isArray(from ?? to) && Array.isArray(to ?? from))
-      return listDifferences(field, (from ?? []) as Listed[], (to ?? []) as Listed[])
-    return [{ field: `/${field}`, from, to }]
-  })
-}
-
-type Listed = { id: string }
-
-function listDifferences(field: string, from: readonly Listed[], to: readonly Listed[]): Change[] {
-  const ids = [...new Set([...from, ...to].map(({ id }) => id))]
-  return ids.flatMap((id): Change[] => {
-    const old = from.find((item) => item.id === id) ?? null
-    const now = to.find((item) => item.id === id) ?? null
-    return JSON.stringify(old) === JSON.stringify(now) ? [] : [{ field: `/${field}/${id}`, from: old, to: now }]
-  })
 }

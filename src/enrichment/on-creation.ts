@@ -34,9 +34,11 @@ export async function enrichCreated(services: Pick<Services, 'pool' | 'runner' |
       const { contactId } = candidate
       const commandId = uuidv5(contactId, NAMESPACE)
       const request = { actor: 'system:worker', commandId, request: commandId, correlationId: commandId }
-      await requestFor(services, { contactId, enrichmentId: commandId, reason: 'policy' }, request).catch((error: unknown) => {
-        if (!(error instanceof Refused)) throw error
-      })
+      await requestFor(services, { contactId, enrichmentId: commandId, reason: 'policy', isOfCreation: true }, request).catch(
+        (error: unknown) => {
+          if (!(error instanceof Refused)) throw error
+        },
+      )
     }
     if (page.length > 0) last = page.at(-1)!
     if (page.length < AT_ONCE) break

@@ -14,6 +14,8 @@ export type Wanted = {
   readonly reason: 'asked' | 'bulk' | 'policy'
   readonly bulkId?: string
   readonly refresh?: boolean
+  /** It follows from the contact's creation, and from whatever that followed from. */
+  readonly isOfCreation?: boolean
 }
 
 /**
@@ -22,7 +24,7 @@ export type Wanted = {
  */
 export async function requestFor(
   { runner, vault }: Pick<Services, 'runner' | 'vault'>,
-  { contactId, enrichmentId, reason, bulkId, refresh = false }: Wanted,
+  { contactId, enrichmentId, reason, bulkId, refresh = false, isOfCreation = false }: Wanted,
   request: Request,
 ): Promise<Outcome> {
   const events = await runner.load(`contact-${contactId}`)
@@ -36,6 +38,7 @@ export async function requestFor(
   const body = { contactId, reason, refresh, subject: contactId, ...(bulkId && { bulkId }) }
   return runner.execute(requestEnrichment, body, enrichmentId ? { id: enrichmentId } : {}, {
     ...request,
+    ...(isOfCreation && { correlationId: events[0]!.meta.$correlationId, causationId: events[0]!.id }),
     ifMatch: undefined,
     key: { id: keyId, key },
   })

@@ -1,5 +1,4 @@
-import type { emailEvents } from '../../schema/email-events.ts'
-import { email } from '../emails/email.ts'
+import { contentOf, email } from '../emails/email.ts'
 import { BlobErased } from '../platform/blob-errors.ts'
 import { fold } from '../platform/runner.ts'
 import type { Services } from '../services.ts'
@@ -12,7 +11,7 @@ export async function emailFile({ runner, vault, blobs }: Services, emailId: str
   const events = await runner.load(`email-${emailId}`)
   const last = events.at(-1)
   if (!last || events.some(({ erased }) => erased) || fold(email, events).status !== 'stored') return null
-  const { raw } = last.data as ReturnType<typeof emailEvents.EmailReceived>['data']
+  const { raw } = contentOf(events)!.content
   const id = last.meta.key!
   try {
     const { read } = await blobs.open({ id, key: (await vault.keys([id])).get(id) ?? null }, raw.sha256)

@@ -4,6 +4,7 @@ import { queries } from '../../projections/index.ts'
 import type { Contact } from '../../schema/contact.ts'
 import type { EmailSummary } from '../../schema/email-resources.ts'
 import type { ContactEnrichment } from '../../schema/enrichment.ts'
+import { causesOf } from '../contacts/causes.ts'
 import { historyOf } from '../contacts/past.ts'
 import type { Caller } from '../platform/api-keys.ts'
 import type { RecordedEvent } from '../platform/event.ts'
@@ -63,13 +64,18 @@ export async function* entriesOf(services: Services, wanted: Wanted, files: read
   }
 
   const contact = await ask<Contact>('getContact', { id: contactId })
-  const { data: history } = historyOf(events, contactId)
+  const past = async (id: string, events: readonly RecordedEvent[]) => historyOf(events, id, await causesOf(services.pool, events))
+  const { data: history } = await past(contactId, events)
   const merged = await Promise.all(
-    (contact.merged ?? []).map(async (id) => ({ id, ...historyOf(await services.runner.load(`contact-${id}`), id) })),
+    (contact.merged ?? []).map(async (id) => ({ id, ...(await past(id, await services.runner.load(`contact-${id}`))) })),
   )
   const notes = [...history, ...merged.flatMap(({ data }) => data)]
     .toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
-    .filter(({ type }) => type === 'NoteAdded')
+    // One that an undo took away, or brought back, is told as it stands by now.
+    .filter(
+      ({ type, data }, place, all) =>
+        type === 'NoteAdded' && all.findLastIndex((other) => other.data['noteId'] === data['noteId']) === place,
+    )
     .map(({ at, actor, data }) => ({ id: data['noteId'], text: data['text'] as string, at, actor }))
   Object.assign(counts, { methods: contact.methods.length, notes: notes.length, events: history.length })
   yield json('contact.json', { ...contact, notes })

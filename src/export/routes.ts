@@ -1,8 +1,9 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { Id } from '../../schema/shared.ts'
-import { contact, existing, isSeen } from '../contacts/contact.ts'
+import { contact, existing } from '../contacts/contact.ts'
 import { withSurvivor } from '../contacts/merging.ts'
+import { refuseErased, sees } from '../contacts/past.ts'
 import { attachmentDisposition } from '../platform/http/content-disposition.ts'
 import { problemResponse } from '../platform/http/openapi.ts'
 import type { Tables } from '../platform/http/queries.ts'
@@ -43,14 +44,12 @@ export function exportRoutes(app: FastifyInstance, services: Services, tables: T
       const { id: contactId } = request.params as { id: string }
       const { caller, work, server } = request
       const events = await runner.load(`contact-${contactId}`)
-      if (events.some(({ erased }) => erased)) throw new Refused('erased', 'What this was about was erased.', 410)
-      if (events.length === 0 || !contact.isVisible!(fold(contact, events), caller.viewer))
-        throw new Refused('contact-not-found', 'There is no such contact.', 404)
-      const state = existing(fold(contact, events))
-      const { mergedInto } = await withSurvivor(runner, state)
+      if (events.length === 0 || !sees(caller.viewer, events)) throw new Refused('contact-not-found', 'There is no such contact.', 404)
+      refuseErased(events)
+      const { mergedInto } = await withSurvivor(runner, existing(fold(contact, events)))
       if (mergedInto) {
-        const survivor = fold(contact, await runner.load(`contact-${mergedInto.into}`))
-        if (!isSeen(survivor, caller.viewer)) throw new Refused('contact-not-found', 'There is no such contact.', 404)
+        const survivor = await runner.load(`contact-${mergedInto.into}`)
+        if (!sees(caller.viewer, survivor)) throw new Refused('contact-not-found', 'There is no such contact.', 404)
         const location = `/v1/contacts/${mergedInto.into}/export`
         return reply.code(301).header('location', location).header('cache-control', 'private, no-store').send()
       }

@@ -9,6 +9,7 @@ import { disconnectJob } from '../mailboxes/disconnect-job.ts'
 import { syncJob } from '../mailboxes/sync-job.ts'
 import type { JobType } from '../platform/jobs.ts'
 import type { Services } from '../services.ts'
+import { undoJob } from '../undo/undo-job.ts'
 import { auditJob } from '../verification/audit-job.ts'
 import { verifyJob } from '../verification/verify-job.ts'
 
@@ -23,6 +24,7 @@ export const jobTypes: readonly JobType<Services>[] = [
   enrichCancelledJob,
   verifyJob,
   auditJob,
+  undoJob,
   settleMergeJob,
   eraseJob,
   concealJob,

@@ -33,7 +33,7 @@ export function jobRoutes(app: FastifyInstance, jobs: Jobs): void {
   const tags = ['jobs']
   const params = Type.Object({ id: Id })
 
-  /** Who does not see all sees the jobs of the imports, contacts and bulks that he sees. */
+  /** Who does not see all sees the jobs of the imports, undos, contacts and bulks that he sees. */
   const keysFor = ({ caller: { viewer } }: FastifyRequest) => (viewer.sees === 'all' ? null : jobsSeen(viewer))
   const found = async (request: FastifyRequest): Promise<Job> => {
     await jobs.ready()

@@ -8,6 +8,7 @@ export const journalAccess: Readonly<Record<string, Permission>> = {
   erasure: 'erasures:read',
   email: 'emails:read',
   import: 'imports:read',
+  undo: 'contacts:read',
   mailbox: 'mailboxes:read',
   sync: 'mailboxes:read',
   enrichment: 'enrichment:read',

@@ -119,6 +119,7 @@ function causeOf({ services, mailbox: { mailboxId } }: Session, run: Run, messag
     request: digest(services.vault.secret('requests'), 'mailbox', mailboxId, messageId),
     // All that follows from a run can be told by its id.
     correlationId: run.id,
+    ...(run.firstEventId !== null && { causationId: run.firstEventId }),
   }
 }
 

@@ -13,6 +13,8 @@ export type HeldStream<State> = {
   readonly state: State
   /** Of the newest event; -1: there is none. */
   readonly revision: number
+  /** The id of its first event, by which it is named as a cause; null: there is none. */
+  readonly firstEventId: string | null
   /**
    * Decides on the state that is held, and appends at its revision.
    * @returns the events that were made
@@ -37,6 +39,7 @@ export async function holdStream<State>(
   const events = await runner.load(stream)
   let state = fold(decider, events)
   let { revision } = headOf(events)
+  let firstEventId = events[0]?.id ?? null
 
   return {
     id,
@@ -45,6 +48,9 @@ export async function holdStream<State>(
     },
     get revision() {
       return revision
+    },
+    get firstEventId() {
+      return firstEventId
     },
     async execute(command, body, request) {
       const newId = (index: number) => uuidv5(String(index), request.commandId)
@@ -55,7 +61,9 @@ export async function holdStream<State>(
       const last = revision < 0 ? null : await store.readLast(stream)
       const head = headOf(last ? await codec.decode([last]) : [])
       if (head.revision !== revision) throw new WrongExpectedRevision(stream, revision)
-      await store.append(stream, revision, await codec.encode(decided, stream, head, causeOf(context, request), request.key))
+      const encoded = await codec.encode(decided, stream, head, causeOf(context, request), request.key)
+      await store.append(stream, revision, encoded)
+      firstEventId ??= encoded[0]!.id
       state = decided.reduce((before, event) => decider.evolve(before, event), state)
       revision += decided.length
       return decided

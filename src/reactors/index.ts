@@ -7,6 +7,7 @@ import { eraseOnRequested } from './erase-on-requested.ts'
 import { importOnStarted } from './import-on-started.ts'
 import { settleMergeOnBegun } from './settle-merge-on-begun.ts'
 import { syncOnMailboxChange } from './sync-on-mailbox-change.ts'
+import { undoOnStarted } from './undo-on-started.ts'
 
 /** Every reactor there is. A test keeps this list complete. */
 export const reactors: readonly Reactor[] = [
@@ -15,6 +16,7 @@ export const reactors: readonly Reactor[] = [
   disconnectMailboxOnDisconnected,
   accessOnChanged,
   enrichContactOnRequested,
+  undoOnStarted,
   settleMergeOnBegun,
   eraseOnRequested,
   concealOnSuppressed,

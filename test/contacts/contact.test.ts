@@ -262,11 +262,13 @@ const enrichedSamples = {
   ContactEnriched: contactEvents.ContactEnriched({ contactId, enrichmentId: id(71), values: [value] }),
   ContactValueAccepted: contactEvents.ContactValueAccepted({ contactId, valueId: id(70) }),
   ContactValueRejected: contactEvents.ContactValueRejected({ contactId, valueId: id(70) }),
+  ContactValueReopened: contactEvents.ContactValueReopened({ contactId, valueId: id(70) }),
   ContactFieldSet: contactEvents.ContactFieldSet({ contactId, field: 'jobTitle', values: ['Countess'] }),
   ContactFieldReleased: contactEvents.ContactFieldReleased({ contactId, field: 'jobTitle' }),
   ContactFieldLocked: contactEvents.ContactFieldLocked({ contactId, field: 'jobTitle' }),
   ContactFieldUnlocked: contactEvents.ContactFieldUnlocked({ contactId, field: 'jobTitle' }),
   ContactEnrichmentUndone: contactEvents.ContactEnrichmentUndone({ contactId, enrichmentId: id(71) }),
+  ContactEnrichmentRedone: contactEvents.ContactEnrichmentRedone({ contactId, enrichmentId: id(71) }),
   ContactEnrichableChanged: contactEvents.ContactEnrichableChanged({ contactId, enrichable: false }),
 }
 /** What each makes of the enrichment of a contact of which nothing was found before. */
@@ -274,11 +276,13 @@ const enrichedThen: Record<keyof typeof enrichedSamples, object> = {
   ContactEnriched: { enrichments: [id(71)], values: { [id(70)]: { field: 'jobTitle', enrichmentId: id(71), decision: 'none' } } },
   ContactValueAccepted: {},
   ContactValueRejected: {},
+  ContactValueReopened: {},
   ContactFieldSet: { own: { jobTitle: ['Countess'] } },
   ContactFieldReleased: {},
   ContactFieldLocked: { locked: ['jobTitle'] },
   ContactFieldUnlocked: {},
   ContactEnrichmentUndone: { undone: [id(71)] },
+  ContactEnrichmentRedone: {},
   ContactEnrichableChanged: { enrichable: false },
 }
 const mapObject = <K extends string, V, W>(object: Record<K, V>, to: (value: V) => W) =>
@@ -335,6 +339,7 @@ t.test('the state', async (t) => {
     ContactArchived: archived,
     ContactRestored: restored,
     NoteAdded: NoteAdded({ contactId, noteId: id(61), text: 'Met.' }),
+    NoteRemoved: contactEvents.NoteRemoved({ contactId, noteId: id(61) }),
     ...enrichedSamples,
     ...mergeSamples,
     ContactErased: ContactErased({ contactId, erasureId: contactId }),
@@ -351,6 +356,7 @@ t.test('the state', async (t) => {
     ContactArchived: { ...known, status: 'archived' },
     ContactRestored: known,
     NoteAdded: known,
+    NoteRemoved: known,
     ...mapObject(enrichedThen, (enriched) => ({ ...known, enriched: { ...notEnriched, ...enriched } })),
     ContactMergedInto: { ...known, mergedInto: { into: id(81), mergeId } },
     ContactMerged: {

@@ -7,7 +7,7 @@ import { recorded } from '../support/projections.ts'
 
 const { ContactCreated, ContactRenamed } = contactEvents
 const contactId = '6f1c1a52-7d0e-4a8b-9c38-0d7a5c2b9e11'
-const none = {} as Database
+const none = { rows: async () => [] } as unknown as Database
 
 t.test('the history folds each event once, however many there are', async (t) => {
   const names = Array.from({ length: 500 }, (_, number) => `Name ${number}`)

@@ -4,11 +4,12 @@ import { findJob } from '../../src/platform/jobs-view.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { verifyTables } from '../../src/platform/projections/verify-tables.ts'
 import { run as runWorker } from '../../src/roles/worker.ts'
-import { testApi } from '../support/api.ts'
+import { adminKey, testApi } from '../support/api.ts'
 import { finished, results, upload } from '../support/imports.ts'
 import { person } from '../support/keys.ts'
 import { until } from '../support/processes.ts'
 import { mail } from '../support/sync.ts'
+import { unzip } from '../support/unzip.ts'
 
 t.setTimeout(180_000)
 const log = createLogger(process.env['TEST_LOG'] ?? 'silent', 'test')
@@ -134,6 +135,10 @@ t.test('every command on it, its past and its history answer 410, also a repeat'
   t.equal(note.status, 201)
   t.match(await api.ask('POST', '/v1/contacts', { id: ada, name: 'Ada' }), gone)
   t.match(await api.ask('GET', `/v1/contacts/${ada}/history`), gone)
+  t.match(await api.ask('GET', `/v1/contacts/${ada}/export`), gone)
+  const other = await fetch(`${api.url}/v1/contacts/${grace}/export`, { headers: { authorization: `Bearer ${adminKey}` } })
+  const files = [...unzip(Buffer.from(await other.arrayBuffer())).keys()]
+  t.equal(files.filter((name) => name.endsWith('.eml')).length, 3, 'masked mails are exported with the others')
   t.match(await api.ask('GET', `/v1/contacts/${ada}?asOf=${snapshotAt}`), gone)
   const own = await person(api, { role: 'member', sees: 'own', owner: 'bea' })
   t.equal((await own.ask('PATCH', `/v1/contacts/${ada}`, { name: 'Ada' })).status, 404)

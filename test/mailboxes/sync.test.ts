@@ -4,6 +4,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { noPeople } from '../../src/mailboxes/people.ts'
 import { noRules } from '../../src/mailboxes/rules.ts'
+import { createLogger } from '../../src/platform/log.ts'
+import { run as runWorker } from '../../src/roles/worker.ts'
 import { testApi } from '../support/api.ts'
 import { messagesIn } from '../support/google/mail-folder.ts'
 import { ADDRESS, jobFor, mail, mailboxAtGoogle, syncing } from '../support/sync.ts'
@@ -218,6 +220,32 @@ t.test('contacts are made of whom the policy names, once, and archived ones are 
   t.match((await api.ask('GET', `/v1/contacts/${archived.body.id}`)).body, { archived: true })
   const again = syncing(api, account, { ...mailbox, mailboxId: randomUUID() })
   t.match(await again.turn(), { known: 5, stored: 0 }, 'the same mail by another mailbox')
+})
+
+t.test('what a run brought is undone by its id, and no run brings it back', async (t) => {
+  t.teardown((await runWorker(api.config, createLogger('silent', 'worker'))).close)
+  const { google, account } = await mailboxAtGoogle(t)
+  for (const from of ['Eve <eve@undone.example>', 'Eve <eve@undone.example>'])
+    google.add(ADDRESS, { raw: mail(`undone ${Math.random()}`, { from }) })
+  const { turn } = syncing(api, account, { policy: { ...noPeople, create: 'everyone' } })
+  await turn()
+  const shown = async () => (await api.ask('GET', '/v1/contacts?archived=any&q=undone.example')).body.data
+  const [eve] = await shown()
+  const [created] = await api.services.runner.load(`contact-${eve.id}`)
+  const { body } = await api.ask('GET', `/v1/events/${created!.id}/causes`)
+  t.strictSame(
+    body.causes.map(({ type }: { type: string }) => type),
+    ['SyncStarted', 'EmailReceived'],
+    'the contact follows from the mail, and that from the run',
+  )
+  t.match((await api.ask('GET', `/v1/contacts/${eve.id}/blame`)).body.data[0].cause, { kind: 'mail' })
+
+  const correlationId = created!.meta.$correlationId
+  const undone = await api.ask('POST', '/v1/undo', { correlationId }, { prefer: 'wait=30' })
+  t.match(undone, { status: 200, body: { state: 'finished', counts: { undone: 3, conflict: 0, kept: 0 } } })
+  await turn({ kind: 'rewind', from: new Date(0).toISOString() })
+  t.match(await shown(), [{ id: eve.id, archived: true }])
+  t.equal((await api.after(undone, '/v1/emails?q=undone')).body.data.length, 0)
 })
 
 t.test('who said that a message was gone, and it is listed, is not believed', async (t) => {

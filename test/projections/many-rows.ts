@@ -112,8 +112,10 @@ function statements({ contacts, mails }: Many): Query[] {
       insert into ${enrichment.tables.enrichmentFields.sql} (contact_id, field, own, own_in)
       select contact_id, 'company', '["x"]', 0 from ${enrichment.tables.enrichments.sql}`,
     sql.unsafe`
-      insert into ${audit.tables.auditEntries.sql} (event_id, item, commit_position, prepare_position, recorded_at, at, actor, type, resource, command_id, correlation_id)
-      select ${id}, 0, n, n, ${at}, ${at}, 'key:' || n % 100, 'NoteAdded', 'contact-' || md5('id' || n % 5000)::uuid, md5('command' || n / 3)::uuid, 'x'
+      insert into ${audit.tables.auditEntries.sql} (event_id, item, commit_position, prepare_position, recorded_at, at, actor, type, resource, command_id,
+        correlation_id, causation_id)
+      select ${id}, 0, n, n, ${at}, ${at}, 'key:' || n % 100, 'NoteAdded', 'contact-' || md5('id' || n % 5000)::uuid, md5('command' || n / 3)::uuid,
+        md5('command' || n / 100)::uuid, md5('mail' || n / 2)::uuid
       from ${n}`,
     // A few are part of others, and a twentieth may be the same as the one after it.
     sql.unsafe`

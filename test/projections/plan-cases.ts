@@ -17,11 +17,12 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
     importId: string
     sha256: string
     commandId: string
+    event: string
   }>(sql.unsafe`
     select contact_id as id, name, value as address, md5('mail777')::uuid as mail, md5('import1')::uuid as "importId", repeat(md5('2'), 2) as sha256,
-      md5('command77')::uuid as "commandId"
+      md5('command77')::uuid as "commandId", md5('mail777')::uuid as event
     from read.contacts_v3 join read.contact_methods_v3 using (contact_id) where contact_id = md5('id77')::uuid`)
-  const { id, name, address, mail, importId, sha256, commandId } = someone!
+  const { id, name, address, mail, importId, sha256, commandId, event } = someone!
   const [first, last] = name.toLowerCase().split(' ') as [string, string]
   const typo = `${last.slice(0, 4)}x${last.slice(5)}`
   return {
@@ -43,16 +44,19 @@ async function samplesOf(pool: Pool): Promise<Record<string, Record<string, read
     getThread: { id: [mail] },
     listImports: { sha256: [sha256] },
     getImport: { id: [importId] },
+    getUndo: { id: [importId] },
     listImportResults: { id: [importId] },
     getContactEnrichment: { id: [id] },
     listEnrichments: { bulk: [importId] },
     listAudit: {
       actor: ['key:7'],
       command: [commandId],
+      correlation: [commandId],
       resource: [`contact-${id}`],
       from: ['2020-03-01T00:00:00Z'],
       to: ['2021-04-01T00:00:00Z'],
     },
+    getEventCauses: { id: [event] },
     getMailbox: { id: [importId] },
     listMailboxLedger: { id: [importId], rule: ['domain'] },
     listMailboxRuns: { id: [importId] },

@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import type { EnrichedValue, Field } from '../../schema/enrichment.ts'
+import { recordEnriched } from '../../src/contacts/enriched.ts'
 import { normalizeEmail } from '../../src/platform/email-address.ts'
 import { formatPosition } from '../../src/platform/position.ts'
+import { Refused } from '../../src/platform/refusal.ts'
 import type { Answer, TestApi } from './api.ts'
 import { finished, upload } from './imports.ts'
 import { madeUpMail, OWN_ADDRESS, randoms } from './made-up-mail.ts'
@@ -8,9 +11,11 @@ import { madeUpMail, OWN_ADDRESS, randoms } from './made-up-mail.ts'
 const NAMES = ['Ada Lovelace', 'Grace Hopper', 'Alan Turing', 'Émilie du Châtelet', 'Konrad Zuse', 'Hedy Lamarr', 'Mary Somerville']
 const COMPANIES = ['Analytical Engines', 'Navy', 'NPL', 'Zuse KG', null]
 
+const FIELDS: readonly Field[] = ['jobTitle', 'company', 'interests', 'phones']
+
 /**
- * What happens to a CRM, at random and the same for one seed: contacts, the ways to reach them, notes, who is merged into whom, mails that come and go, and, where a worker runs,
- * imports. Refusals are part of it.
+ * What happens to a CRM, at random and the same for one seed: contacts, the ways to reach them, notes, mails that come and go, what enrichment proposes
+ * and people say of it, merges and what becomes of them, and, where a worker runs, imports and undos. Refusals are part of it.
  */
 export function randomHistory(api: TestApi, seed: number, { imports = false } = {}) {
   const random = randoms(seed)
@@ -19,6 +24,9 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
   const methods: { contact: string; method: string }[] = []
   const mails: string[] = []
   const importIds: string[] = []
+  const proposed: { contact: string; enrichmentId: string; valueId: string }[] = []
+  /** What can be undone: by its correlation id. */
+  const done: string[] = []
   let mailNumber = 0
   let last: Answer | null = null
 
@@ -33,7 +41,13 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
     random() < 0.8
       ? { type: 'email', value: `P${Math.floor(random() * 30)}@People.example` }
       : { type: 'phone', value: `+4930${Math.floor(1e6 + random() * 9e6)}` }
-  const command = async (method: string, path: string, body?: object) => learn(await api.ask(method, path, body))
+  const command = async (method: string, path: string, body?: object): Promise<Answer> => {
+    const correlationId = randomUUID()
+    const answer = await api.ask(method, path, body, { 'x-correlation-id': correlationId })
+    if (answer.status < 300) done.push(correlationId)
+    learn(answer)
+    return answer
+  }
 
   const steps: (() => Promise<unknown>)[] = [
     () => command('POST', '/v1/contacts', { name: `${pick(NAMES)} ${Math.floor(random() * 90)}`, methods: [someMethod()] }),
@@ -65,7 +79,60 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
     async () => {
       if (mails.length > 0 && random() < 0.4) await command('DELETE', `/v1/emails/${pick(mails)}`)
     },
+    enrich,
+    async () => {
+      const value = proposed.length > 0 ? pick(proposed) : null
+      const about = value && `/v1/contacts/${value.contact}`
+      if (value && random() < 0.2) await command('POST', `${about}/enrichments/${value.enrichmentId}/undo`)
+      else if (value) await command('POST', `${about}/enrichment/values/${value.valueId}/${pick(['accept', 'reject'])}`)
+    },
+    () => {
+      const [verb, to, body] = pick([
+        ['PUT', 'fields', { values: [`said ${Math.floor(random() * 9)}`] }],
+        ['DELETE', 'fields', undefined],
+        ['PUT', 'locks', {}],
+        ['DELETE', 'locks', undefined],
+      ] as const)
+      return command(verb, `/v1/contacts/${pick(contacts)}/${to}/${pick(FIELDS)}`, body)
+    },
+    () => command('POST', '/v1/duplicates/dismiss', { contactIds: [pick(contacts), pick(contacts)] }),
+    ...(imports ? [undo] : []),
   ]
+
+  /** What an enrichment of a contact came to, without asking anybody. */
+  async function enrich(): Promise<void> {
+    const [contact, enrichmentId, readAt] = [pick(contacts), randomUUID(), new Date().toISOString()]
+    const values = FIELDS.filter(() => random() < 0.5).map(
+      (field): EnrichedValue => ({
+        id: randomUUID(),
+        field,
+        value: `${field} ${Math.floor(random() * 9)}`,
+        evidence: random() < 0.8 ? 'it says so' : null,
+        isSupported: random() < 0.8,
+        source: { kind: 'company-page', vendor: 'apify', url: 'https://example.com', readAt, model: 'made-up', promptVersion: '1' },
+        confidence: Math.round(random() * 100) / 100,
+      }),
+    )
+    const id = randomUUID()
+    const cause = { actor: 'system:worker', commandId: id, request: id, correlationId: id, causationId: id }
+    try {
+      const { position } = await api.services.runner.execute(recordEnriched, { enrichmentId, values }, { id: contact }, cause)
+      if (position) last = { status: 200, headers: new Headers({ 'smartcrm-position': formatPosition(position) }), body: null }
+      for (const { id: valueId } of values) proposed.push({ contact, enrichmentId, valueId })
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error
+    }
+  }
+
+  async function undo(): Promise<void> {
+    if (done.length === 0) return
+    const correlationId = pick(done)
+    const answer = await api.ask('POST', '/v1/undo', { correlationId }, { prefer: 'wait=30' })
+    if (answer.status >= 400) return
+    if (answer.status !== 200) throw new Error(`an undo was not done in 30 s: ${JSON.stringify(answer.body)}`)
+    done.push(answer.body.id)
+    learn({ ...answer, body: null })
+  }
 
   async function mail(): Promise<void> {
     const { raw } = madeUpMail(random() < 0.15 && mailNumber > 0 ? Math.floor(random() * mailNumber) : mailNumber++, seed)
@@ -124,7 +191,10 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
         `/v1/threads?contact=${other}&limit=2`,
         `/v1/threads/${email}`,
         `/v1/contacts/${contact}/enrichment`,
+        `/v1/contacts/${other}/enrichment`,
         '/v1/enrichments',
+        '/v1/undos',
+        `/v1/contacts/${contact}/blame`,
         // Not all of it: that mails are read is in it, too.
         `/v1/audit?limit=5&resource=contact-${contact}`,
         '/v1/erasures',

@@ -1,0 +1,42 @@
+import { kindsOf } from '../../projections/causes.ts'
+import type { Cause, CauseKind } from '../../schema/causes.ts'
+import type { Database } from '../platform/database.ts'
+import type { RecordedEvent } from '../platform/event.ts'
+import { formatPosition } from '../platform/position.ts'
+
+const words: Readonly<Record<CauseKind, string>> = {
+  request: 'Somebody asked for it',
+  import: 'An import of a file',
+  mail: 'A mail that it is named in',
+  mailbox: 'Mail was fetched from a mailbox',
+  enrichment: 'An enrichment',
+  undo: 'An undo',
+  service: 'The service by itself',
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** Says of events what they followed from, in words; as far as the tables know what that was. */
+export async function causesOf(db: Database, events: readonly RecordedEvent[]): Promise<(event: RecordedEvent) => Cause> {
+  const ids = [...new Set(events.map(({ meta }) => meta.$causationId))].filter((id) => UUID.test(id))
+  const known = await kindsOf(db, ids)
+  return ({ meta }) => {
+    const found = known.get(meta.$causationId)
+    const kind = found?.kind ?? (meta.actor.startsWith('system:') ? 'service' : 'request')
+    return { kind, words: words[kind], resource: found?.resource ?? null }
+  }
+}
+
+/** What is around an event, as histories show it. */
+export const aroundOf = ({ id, type, revision, position, created, meta }: RecordedEvent) => ({
+  eventId: id,
+  type,
+  revision,
+  position: formatPosition(position),
+  recordedAt: created,
+  at: meta.at,
+  actor: meta.actor,
+  commandId: meta.commandId,
+  correlationId: meta.$correlationId,
+  causationId: meta.$causationId,
+})

@@ -129,7 +129,7 @@ t.test('a changed file shows what it would make, before anything is switched', a
     {
       code: 1,
       stdout:
-        /^contacts: rows 1 changed; first {"contactId":"[0-9a-f-]+"} changed \(company\)\ncontactMethods: all 0 rows stay as they are\n/,
+        /^contacts: rows 1 changed; first {"contactId":"[0-9a-f-]+"} changed \(company\)\ncontactMerges: all 0 rows stay as they are\ncontactMethods: all 0 rows stay as they are\n/,
     },
     diff.stderr,
   )

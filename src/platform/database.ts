@@ -73,6 +73,9 @@ const run = (send: Send): Database => ({
   },
 })
 
+/** Undefined table: at the very first start the API may be up before the projector is. */
+export const isTableMissing = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '42P01'
+
 export const CONNECT_MS = 3_000
 export const CLOSE_MS = 2_000
 /** For whoever answers requests: a statement that takes longer is given up. */

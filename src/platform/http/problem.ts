@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Problem } from '../../../schema/problem.ts'
 import { Corrupt, NewerVersion } from '../codec.ts'
+import { isTableMissing } from '../database.ts'
 import { AppendTooLarge } from '../event-store.ts'
 import { KeyDamaged } from '../master-keys.ts'
 import { Invalid, Refused, Unavailable } from '../refusal.ts'
@@ -108,6 +109,3 @@ function isTooSlow(error: unknown): boolean {
   const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown }
   return code === '57014' || message === 'Query read timeout'
 }
-
-/** Undefined table: at the very first start the API may be up before the projector is. */
-const isTableMissing = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '42P01'

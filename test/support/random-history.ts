@@ -27,6 +27,7 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
   const proposed: { contact: string; enrichmentId: string; valueId: string }[] = []
   /** What can be undone: by its correlation id. */
   const done: string[] = []
+  const undoIds: string[] = []
   let mailNumber = 0
   let last: Answer | null = null
 
@@ -131,6 +132,7 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
     if (answer.status >= 400) return
     if (answer.status !== 200) throw new Error(`an undo was not done in 30 s: ${JSON.stringify(answer.body)}`)
     done.push(answer.body.id)
+    undoIds.push(answer.body.id)
     learn({ ...answer, body: null })
   }
 
@@ -165,6 +167,7 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
     /** What can be asked now: every query of contacts, mails and imports, with its filters, sorts and a later page. */
     async questions(): Promise<string[]> {
       const [contact, other, email] = [pick(contacts), pick(contacts), mails.length > 0 ? pick(mails) : randomUUID()]
+      const events = await api.ask('GET', `/v1/audit?limit=1&resource=contact-${contact}`)
       const lists = [
         '/v1/contacts',
         '/v1/contacts?archived=any&sort=name&limit=5',
@@ -194,6 +197,8 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
         `/v1/contacts/${other}/enrichment`,
         '/v1/enrichments',
         '/v1/undos',
+        `/v1/undos/${undoIds.at(-1) ?? randomUUID()}`,
+        `/v1/events/${events.body.data[0]?.eventId ?? randomUUID()}/causes`,
         `/v1/contacts/${contact}/blame`,
         // Not all of it: that mails are read is in it, too.
         `/v1/audit?limit=5&resource=contact-${contact}`,

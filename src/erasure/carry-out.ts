@@ -1,4 +1,5 @@
 import { projections } from '../../projections/index.ts'
+import { contactEvents } from '../../schema/contact-events.ts'
 import { completeTables } from '../complete-tables.ts'
 import { contact, isKnown } from '../contacts/contact.ts'
 import { distinctiveValues, eraseContact, everyAddress } from '../contacts/erase.ts'
@@ -22,6 +23,7 @@ import { proveErasure, rewriteKeys } from './proof.ts'
 import { receiptOf } from './receipt.ts'
 import { removeUploads } from './uploads.ts'
 
+const { ContactUnmergedFrom } = contactEvents
 type Run = JobRun<Services>
 
 /** Carries out a command as often as it may take; that its subject was erased meanwhile is as good. */
@@ -91,7 +93,8 @@ export async function carryOutErasure(erasureId: string, job: Run) {
   job.progress(6, STEPS, 'searches for what may be left')
   const proof = await proveErasure({ now: state.now, addresses: everyOne, values }, job)
   const events = await services.runner.load(`erasure-${erasureId}`)
-  const done = { keys: keyIds.length, contacts: contactIds.length, suppressed, uploads, proof }
+  const leftBehind = await formerlyIn(services, contactIds)
+  const done = { leftBehind, keys: keyIds.length, contacts: contactIds.length, suppressed, uploads, proof }
   const receipt = receiptOf(events, state, done, new Date().toISOString())
   await job.execute('complete', completeErasure, { receipt, ...proof.sign(receipt) }, { id: erasureId })
   await dropOwnKey(erasureId, state, job)
@@ -133,6 +136,13 @@ async function prepare(erasureId: string, { services, execute }: Run) {
 async function addressesOf({ runner }: Services, contactIds: readonly string[]): Promise<string[]> {
   const streams = await Promise.all(contactIds.map((id) => runner.load(`contact-${id}`)))
   return everyAddress(streams.flat())
+}
+
+/** Whom they were part of until they were unmerged: what those took over is sealed with keys of theirs. */
+async function formerlyIn({ runner }: Services, contactIds: readonly string[]): Promise<string[]> {
+  const streams = await Promise.all(contactIds.map((id) => runner.load(`contact-${id}`)))
+  const left = streams.flat().flatMap(({ type, data }) => (type === ContactUnmergedFrom.type ? [(data as { into: string }).into] : []))
+  return [...new Set(left)].filter((id) => !contactIds.includes(id))
 }
 
 async function suppressAll(addresses: readonly string[], contactIds: readonly string[], { services, execute }: Run): Promise<number> {

@@ -11,6 +11,8 @@ type Done = {
   readonly keys: number
   readonly suppressed: number
   readonly uploads: Uploads
+  /** The contacts that the person was part of for a time, and is not any more. */
+  readonly leftBehind: readonly string[]
   readonly proof: Pick<Proof, 'scan' | 'physical' | 'notes'>
 }
 
@@ -40,7 +42,7 @@ export function receiptOf(events: readonly RecordedEvent[], state: Asked, done: 
       emails: masked.length,
       emailsSha256: emailsSha256(masked),
       uploads: [...done.uploads.left],
-      notes: [LOG, BACKUPS, ...(masked.length > 0 ? [MAILS] : []), ...done.proof.notes],
+      notes: [LOG, BACKUPS, ...(masked.length > 0 ? [MAILS] : []), ...done.leftBehind.map(historyOf), ...done.proof.notes],
     },
     scan: done.proof.scan,
     physical: done.proof.physical,
@@ -57,4 +59,6 @@ const LOG =
   'The log keeps its events, their positions, times, actors and hashes, so that its chains can be verified. What they say is sealed, and the key is destroyed.'
 const BACKUPS =
   'Backups made before hold what was sealed and the keys of then; when one is restored, this erasure is applied again. Let them expire.'
+const historyOf = (contactId: string) =>
+  `The history of contact ${contactId}, which this one was merged into for a time, keeps what it took over then: erase that one too, if it is to go.`
 const MAILS = 'Texts, attachments and the original of mails with other people stay: they are theirs, too.'

@@ -46,6 +46,7 @@ const done = {
   contacts: 1,
   keys: 1,
   suppressed: 1,
+  leftBehind: [],
   uploads: { removed: 0, left: [] },
   proof: { scan: null, physical: false, notes: ['It was windy.'] },
 }

@@ -333,3 +333,20 @@ t.test('who is erased is erased with all that are part of him', async (t) => {
   )
   t.match(await ask('POST', `/v1/contacts/${a}/unmerge`, { from: b }), { status: 410 })
 })
+
+t.test('whom somebody was part of for a time is named by the receipt, since that history keeps what it took', async (t) => {
+  const [whole, part] = [await create('Whole'), await create('Part', email('part@erased.example'))]
+  await merge(whole, { from: part })
+  await split(whole, part)
+  const { body } = await ask('POST', `/v1/contacts/${part}/erase`, { reason: 'requested-by-person' })
+  await until('its end', async () => (await ask('GET', `/v1/jobs/${body.jobId}`)).body.state === 'done')
+  const told = await until('the receipt', async () => {
+    const answer = await ask('GET', `/v1/contacts/${part}/erasure`)
+    return answer.status === 200 ? answer.body : null
+  })
+  t.match(
+    told.receipt.stays.notes.filter((note: string) => note.includes(whole)),
+    [/^The history of contact .* keeps what it took over then/],
+  )
+  t.equal((await ask('GET', `/v1/contacts/${whole}`)).status, 200)
+})

@@ -146,7 +146,10 @@ async function theEnd<Request, Result>(run: EnrichmentRun, call: PaidCall<Reques
     const leftMs = deadline - run.now().getTime()
     try {
       if (leftMs <= 0 && !cancelled) {
-        await enricher.cancel(remoteId)
+        // What cannot be told to stop has ended, or is not known any more: looking at it tells which.
+        await enricher.cancel(remoteId).catch((error: unknown) => {
+          if (!(error instanceof VendorRefused)) throw error
+        })
         cancelled = true
       }
       const looked = await enricher.look(remoteId, cancelled ? 0 : Math.min(5, leftMs / 1000))

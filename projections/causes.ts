@@ -5,6 +5,7 @@ import { Causes } from '../schema/causes.ts'
 import { Id } from '../schema/shared.ts'
 import { type Database, sql } from '../src/platform/database.ts'
 import { query } from '../src/platform/projection.ts'
+import { isUuid } from '../src/platform/uuid.ts'
 import { audit } from './audit.ts'
 
 const { auditEntries } = audit.tables
@@ -34,7 +35,7 @@ const byEvent = (db: Database, eventId: string) =>
 
 /** What an event followed from: an event, or the first event of a command. Of the two that claim an address and use it, the second. */
 async function causeOf(db: Database, { causationId, commandId }: Row): Promise<Row | null> {
-  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(causationId)) {
+  if (isUuid(causationId)) {
     const [event] = await byEvent(db, causationId)
     if (event) return event
   }

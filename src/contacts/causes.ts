@@ -3,6 +3,7 @@ import type { Cause, CauseKind } from '../../schema/causes.ts'
 import { type Database, isTableMissing } from '../platform/database.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import { formatPosition } from '../platform/position.ts'
+import { isUuid } from '../platform/uuid.ts'
 
 const words: Readonly<Record<CauseKind, string>> = {
   request: 'Somebody asked for it',
@@ -14,11 +15,9 @@ const words: Readonly<Record<CauseKind, string>> = {
   service: 'The service by itself',
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
-
 /** Says of events what they followed from, in words; as far as the tables know what that was: the events themselves are the log's, and wait for no table. */
 export async function causesOf(db: Database, events: readonly RecordedEvent[]): Promise<(event: RecordedEvent) => Cause> {
-  const ids = [...new Set(events.map(({ meta }) => meta.$causationId))].filter((id) => UUID.test(id))
+  const ids = [...new Set(events.map(({ meta }) => meta.$causationId))].filter(isUuid)
   const known = await kindsOf(db, ids).catch((error): Awaited<ReturnType<typeof kindsOf>> => {
     if (isTableMissing(error)) return new Map()
     throw error

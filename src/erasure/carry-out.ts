@@ -117,9 +117,8 @@ async function subjectsOf({ runner }: Services, contactId: string): Promise<stri
 }
 
 async function prepare(erasureId: string, { services, execute }: Run) {
-  const { runner } = services
   const contactIds = await subjectsOf(services, erasureId)
-  const streams = await Promise.all(contactIds.map((id) => runner.load(`contact-${id}`)))
+  const streams = await streamsOf(services, contactIds)
   const known = streams.filter((events) => fold(contact, events).status !== 'unknown')
   if (known.length === 0) throw new FailedForGood('contact-not-found', 'There is no such contact.')
   const events = streams.flat()
@@ -133,15 +132,16 @@ async function prepare(erasureId: string, { services, execute }: Run) {
   return (fold(erasure, outcome.events) as Asked).prepared!
 }
 
-async function addressesOf({ runner }: Services, contactIds: readonly string[]): Promise<string[]> {
-  const streams = await Promise.all(contactIds.map((id) => runner.load(`contact-${id}`)))
-  return everyAddress(streams.flat())
-}
+const streamsOf = ({ runner }: Services, contactIds: readonly string[]) => Promise.all(contactIds.map((id) => runner.load(`contact-${id}`)))
+
+const addressesOf = async (services: Services, contactIds: readonly string[]): Promise<string[]> =>
+  everyAddress((await streamsOf(services, contactIds)).flat())
 
 /** Whom they were part of until they were unmerged: what those took over is sealed with keys of theirs. */
-async function formerlyIn({ runner }: Services, contactIds: readonly string[]): Promise<string[]> {
-  const streams = await Promise.all(contactIds.map((id) => runner.load(`contact-${id}`)))
-  const left = streams.flat().flatMap(({ type, data }) => (type === ContactUnmergedFrom.type ? [(data as { into: string }).into] : []))
+async function formerlyIn(services: Services, contactIds: readonly string[]): Promise<string[]> {
+  const left = (await streamsOf(services, contactIds))
+    .flat()
+    .flatMap(({ type, data }) => (type === ContactUnmergedFrom.type ? [(data as { into: string }).into] : []))
   return [...new Set(left)].filter((id) => !contactIds.includes(id))
 }
 

@@ -3,6 +3,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { FragmentSqlToken } from 'slonik'
 import { sql } from './database.ts'
 import { Invalid } from './refusal.ts'
+import { isUuid } from './uuid.ts'
 
 /** The parameters that every list takes. */
 export const pageParameters = {
@@ -98,7 +99,7 @@ const kinds: Record<KeyKind, { holds(value: unknown): boolean; cast(value: unkno
   instant: { holds: isInstant, cast: (value) => sql.fragment`${value as string}::timestamptz` },
   integer: { holds: Number.isSafeInteger, cast: (value) => sql.fragment`${value as string}::bigint` },
   uuid: {
-    holds: (value) => typeof value === 'string' && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(value),
+    holds: (value) => typeof value === 'string' && isUuid(value),
     cast: (value) => sql.fragment`${value as string}::uuid`,
   },
 }

@@ -71,8 +71,11 @@ const refreshPairs: Refresh<Record<'duplicateKeys' | 'duplicatePairs', Table>> =
         select contact_id, other_id, jsonb_agg(reason order by reason) as reasons,
           round(1000 * (1 - exp(sum(ln(1 - ${weight})))))::bigint as score
         from reasoned r group by contact_id, other_id
+      ), known as (
+        select p.contact_id, p.other_id from concerned join ${duplicatePairs.sql} p using (contact_id)
+        union select p.contact_id, p.other_id from concerned c join ${duplicatePairs.sql} p on p.other_id = c.contact_id
       ), gone as (
-        delete from ${duplicatePairs.sql} p where (p.contact_id in (select contact_id from concerned) or p.other_id in (select contact_id from concerned))
+        delete from ${duplicatePairs.sql} p using known k where p.contact_id = k.contact_id and p.other_id = k.other_id
           and not exists (select from pairs n where n.contact_id = p.contact_id and n.other_id = p.other_id)
       )
       insert into ${duplicatePairs.sql} as p (contact_id, other_id, score, reasons) select contact_id, other_id, score, reasons from pairs

@@ -211,11 +211,8 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
         '/v1/imports',
         ...importIds.slice(-1).flatMap((id) => [`/v1/imports/${id}`, `/v1/imports/${id}/results`]),
       ]
-      const later: string[] = []
-      for (const path of lists.filter((path) => path.includes('limit='))) {
-        const link = /^<(.+)>/.exec((await api.ask('GET', path)).headers.get('link') ?? '')
-        if (link) later.push(link[1]!)
-      }
+      const pages = await Promise.all(lists.filter((path) => path.includes('limit=')).map((path) => api.ask('GET', path)))
+      const later = pages.flatMap(({ headers }) => /^<(.+)>/.exec(headers.get('link') ?? '')?.[1] ?? [])
       return [...lists, ...later]
     },
   }

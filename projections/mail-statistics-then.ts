@@ -7,12 +7,14 @@ import type { MailStatistics } from './contacts.ts'
 import { emails } from './emails.ts'
 import { mailRemovals } from './mail-removals.ts'
 
-/** Mails that were taken away since are looked at one by one, whosever they are; more of them are too many. */
-const MOST_REMOVED = 500
+/** Mails that were there and were taken away since are read one by one, whosever they are; more of them are too many. */
+const MOST_LOADED = 500
+/** Of those that were taken away since, so many are asked after whether they were there at all. */
+const MOST_SINCE = 20_000
 const AT_ONCE = 50
 
 type PartyRow = { emailId: string; address: string; sent: boolean; counts: boolean; at: string; dated: boolean }
-type Counted = { received: number; sent: number; lastAt: string | null; removed: string[] }
+type Counted = { received: number; sent: number; lastAt: string | null; since: number; removed: string[] }
 
 /**
  * What mail said of a contact at a past position, without tables of it. Its own events tell which addresses it had. A mail that is in the tables and was
@@ -35,25 +37,32 @@ export async function mailStatisticsThen(
         .map(({ address }) => address as string),
     ),
   ]
-  // One statement, so that each mail is in just one of the two.
+  if (addresses.length === 0) return { emailsReceived: 0, emailsSent: 0, lastEmailAt: null }
+  const isThen = (row: 'a' | 'b') => {
+    const name = sql.identifier([row])
+    return sql.fragment`(${name}.commit_position, ${name}.prepare_position) <= (${commit}::bigint, ${prepare}::bigint)`
+  }
+  // One statement, so that each mail is in just one of the two: still there, or taken away since and there by then.
   const [now] = await db.rows<Counted>(sql.unsafe`
-    select c.*, array(
-      select email_id::text from ${mailRemovals.tables.mailRemovals.sql} where (commit_position, prepare_position) > (${commit}::bigint, ${prepare}::bigint)
-      order by commit_position, prepare_position limit ${MOST_REMOVED + 1}) as removed
-    from (
-      select count(*) filter (where not p.sent)::int as received, count(*) filter (where p.sent)::int as sent, max(p.at) filter (where p.dated) as "lastAt"
-      from (
-        select distinct email_id, sent, at, dated from ${emails.tables.emailParties.sql}
-        where address = any(${sql.array(addresses, 'text')}) and counts
-      ) p join ${emails.tables.emails.sql} e using (email_id) join ${audit.tables.auditEntries.sql} a on a.event_id = e.event_id
-      where (a.commit_position, a.prepare_position) <= (${commit}::bigint, ${prepare}::bigint)) c`)
-  const { removed, ...counted } = now!
-  if (addresses.length > 0 && removed.length > MOST_REMOVED) return null
+    with since as materialized (
+      select email_id from ${mailRemovals.tables.mailRemovals.sql} where (commit_position, prepare_position) > (${commit}::bigint, ${prepare}::bigint)
+      order by commit_position, prepare_position limit ${MOST_SINCE + 1}
+    ), parties as (
+      select distinct email_id, sent, at, dated from ${emails.tables.emailParties.sql}
+      where address = any(${sql.array(addresses, 'text')}) and counts
+    )
+    select count(*) filter (where not p.sent)::int as received, count(*) filter (where p.sent)::int as sent, max(p.at) filter (where p.dated) as "lastAt",
+      (select count(*)::int from since) as since, array(
+        select distinct s.email_id::text from since s where exists (
+          select from ${audit.tables.auditEntries.sql} b where b.resource = 'email-' || s.email_id and b.operation is null and ${isThen('b')})
+        limit ${MOST_LOADED + 1}) as removed
+    from parties p join ${emails.tables.emails.sql} e using (email_id) join ${audit.tables.auditEntries.sql} a on a.event_id = e.event_id and ${isThen('a')}`)
+  const { removed, since, ...counted } = now!
+  if (since > MOST_SINCE || removed.length > MOST_LOADED) return null
 
   let { received, sent, lastAt } = counted
-  const ids = addresses.length > 0 ? [...new Set(removed)] : []
-  for (let from = 0; from < ids.length; from += AT_ONCE) {
-    const streams = await Promise.all(ids.slice(from, from + AT_ONCE).map((id) => loadThen(`email-${id}`)))
+  for (let from = 0; from < removed.length; from += AT_ONCE) {
+    const streams = await Promise.all(removed.slice(from, from + AT_ONCE).map((id) => loadThen(`email-${id}`)))
     for (const events of streams) {
       const parties = foldInMemory(emails, events).rows('emailParties') as PartyRow[]
       const party = parties.find(({ address, counts }) => counts && addresses.includes(address))

@@ -61,7 +61,7 @@ t.test('a contact alone is told as of a moment without a snapshot, with the mail
   // More was taken away since than can be looked through.
   await pool.rows(sql.unsafe`
     insert into ${mailRemovals.tables.mailRemovals.sql} (email_id, revision, commit_position, prepare_position)
-    select gen_random_uuid(), 1, 1e9, n from generate_series(1, 500) n`)
+    select gen_random_uuid(), 1, 1e9, n from generate_series(1, 20000) n`)
   t.match(await api.ask('GET', withAsOf(his, first)), {
     status: 409,
     body: { code: 'snapshot-missing', request: { body: { asOf: first } } },

@@ -3,11 +3,11 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 import { Problem } from '../../../schema/problem.ts'
 import type { ApiKeys, Caller } from '../api-keys.ts'
 import type { Logger } from '../log.ts'
-import type { RateLimits } from '../rate-limits.ts'
 import { Invalid, Refused, Unavailable } from '../refusal.ts'
 import { allowedMethods } from './allowed-methods.ts'
+import { standAtDoor } from './door.ts'
 import { parseJson } from './json.ts'
-import { countRequest, type LimitsByRole } from './limits.ts'
+import { keyIn, type Limits } from './limits.ts'
 import { type Overload, shedLoad } from './overload.ts'
 import { askForPermissions, checkPermission, nothingHere } from './permissions.ts'
 import { handleClientError, handleError, handleExpectation } from './problem.ts'
@@ -42,7 +42,7 @@ export type ServerOptions = {
   /** The permission that each operation needs. */
   readonly access: Readonly<Record<string, string>>
   readonly log: Logger
-  readonly limits?: { readonly byRole: LimitsByRole; readonly counted: RateLimits }
+  readonly limits?: Limits
   /** How many requests are worked on at once at most. */
   readonly atOnce?: number | undefined
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined
@@ -101,13 +101,15 @@ export function createServer({ keys, access, log, limits, atOnce, tls }: ServerO
   app.addHook('preClose', async () => ending.abort())
   traceRequests(app)
   askForPermissions(app, access)
-  app.decorate('overload', shedLoad(app, atOnce))
+  const overload = shedLoad(app, atOnce)
+  app.decorate('overload', overload)
+  standAtDoor(app, [...(limits ? [limits.keeper] : []), overload.keeper])
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
     if (ending.signal.aborted) throw closing()
     request.correlationId = correlationIdOf(request)
     if (request.routeOptions.config.open || isPreflight(request)) return
-    const [, key] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? []
+    const key = keyIn(request.headers.authorization)
     const caller = key ? await keys.caller(key) : null
     if (!caller)
       throw new Refused(
@@ -116,7 +118,7 @@ export function createServer({ keys, access, log, limits, atOnce, tls }: ServerO
         401,
       )
     request.caller = caller
-    if (limits) await countRequest(caller, limits.byRole, limits.counted, reply)
+    if (limits) await limits.count(caller, reply)
     checkPermission(caller, request)
   })
   app.addHook('onSend', async (_request, reply) => {

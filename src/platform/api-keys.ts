@@ -92,7 +92,7 @@ export function createApiKeys(pool: Pool, adminKey: string | undefined, options:
   const lookups = new Map<string, { found: Promise<Known | null>; since: number }>()
   const usedAt = new Map<string, number>()
 
-  const isRight = (key: string, { secretHash, endsAt }: Known) => timingSafeEqual(hash(key), secretHash) && Date.now() < endsAt
+  const isRight = (given: Buffer, { secretHash, endsAt }: Known) => timingSafeEqual(given, secretHash) && Date.now() < endsAt
 
   const callerOf = (id: string, { role, scopes, permissions, sees, owner, team, rate_limit }: Row): Caller => {
     const viewer = { sees, owner, team }
@@ -145,17 +145,18 @@ export function createApiKeys(pool: Pool, adminKey: string | undefined, options:
 
   return {
     async caller(key) {
-      if (adminHash && timingSafeEqual(hash(key), adminHash)) return admin
+      const given = hash(key)
+      if (adminHash && timingSafeEqual(given, adminHash)) return admin
       const id = idOf(key)
       const known = id && (await find(id))
-      if (!known || !isRight(key, known)) return null
+      if (!known || !isRight(given, known)) return null
       noteUse(id)
       return known.caller
     },
 
     known(key) {
       const known = cache.get(key.slice(4, 16))
-      return known && performance.now() - known.checkedAt < freshMs && isRight(key, known) ? known.caller : null
+      return known && performance.now() - known.checkedAt < freshMs && isRight(hash(key), known) ? known.caller : null
     },
 
     async makeFirst() {

@@ -4,6 +4,7 @@ import { Problem } from '../../../schema/problem.ts'
 import type { ApiKeys, Caller } from '../api-keys.ts'
 import type { Logger } from '../log.ts'
 import { Invalid, Refused, Unavailable } from '../refusal.ts'
+import { isUuid } from '../uuid.ts'
 import { allowedMethods } from './allowed-methods.ts'
 import { standAtDoor } from './door.ts'
 import { parseJson } from './json.ts'
@@ -32,8 +33,6 @@ declare module 'fastify' {
     apart?: string
   }
 }
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
 export const closing = () => new Unavailable('The service is ending, or being started again.', { retryAfterSeconds: 1 })
 
@@ -142,7 +141,7 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
     {
       method,
       route,
-      id: id && UUID.test(id) ? id : undefined,
+      id: id && isUuid(id) ? id : undefined,
       status: reply.statusCode,
       ms: Math.round(reply.elapsedTime),
       correlationId,
@@ -159,7 +158,7 @@ const isPreflight = ({ method, headers, server }: FastifyRequest) =>
 function correlationIdOf({ headers }: FastifyRequest): string | undefined {
   const given = headers['x-correlation-id']
   if (given === undefined) return undefined
-  if (typeof given !== 'string' || !UUID.test(given))
+  if (typeof given !== 'string' || !isUuid(given))
     throw new Invalid([{ path: '/headers/x-correlation-id', message: 'must be a UUID in lower case' }])
   return given
 }

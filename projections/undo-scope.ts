@@ -27,8 +27,12 @@ export async function streamsOf(
 ): Promise<UndoneStream[]> {
   const among = (row: 'a' | 'b') => {
     const name = sql.identifier([row])
+    // Of a stream's own few entries, no index of the others is to be asked: without statistics all that are undone would be gone through for each of them.
+    const plain = row === 'a' ? sql.fragment`` : sql.fragment` || ''`
     const isOne =
-      commandId === undefined ? sql.fragment`${name}.correlation_id = ${correlationId!}` : sql.fragment`${name}.command_id = ${commandId}`
+      commandId === undefined
+        ? sql.fragment`${name}.correlation_id${plain} = ${correlationId!}`
+        : sql.fragment`${name}.command_id${plain} = ${commandId}`
     return sql.fragment`${isOne} and ${name}.operation is null and ${name}.type = any(${sql.array([...types], 'text')})
       and (${name}.commit_position, ${name}.prepare_position) < (${before.commit}::bigint, ${before.prepare}::bigint)`
   }

@@ -1,7 +1,6 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { emails } from '../projections/emails.ts'
 import type { Import } from '../schema/import.ts'
@@ -76,7 +75,4 @@ t.test('an import survives kill -9 of its worker, and nothing is lost or there t
 })
 
 /** Waits for what a large import may take long to come to. */
-async function within(what: string, look: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + PATIENCE_MS; !(await look()); await delay(20))
-    if (Date.now() > end) throw new Error(`waited in vain for ${what}`)
-}
+const within = (what: string, look: () => Promise<boolean>) => until(what, look, PATIENCE_MS / 1000)

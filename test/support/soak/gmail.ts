@@ -246,7 +246,7 @@ function askingOf(url: string) {
   /** Looks until there is something; what cannot be asked is asked again. */
   async function until<T>(seconds: number, what: string, look: () => Promise<T>): Promise<NonNullable<T>> {
     let last: unknown = null
-    for (const end = performance.now() + seconds * 1000; performance.now() < end; await delay(100)) {
+    for (const end = performance.now() + seconds * 1000; performance.now() < end; await delay(250)) {
       const found = await look().catch((error) => {
         last = error
         return null

@@ -12,7 +12,7 @@ import { startWhole } from './support/whole.ts'
  * An import that is undone except where it was edited since, and an undo in whose middle everything is killed: it ends as one that nobody disturbed.
  * `UNDO_ROWS=10000` is the long form.
  */
-const ROWS = Number(process.env['UNDO_ROWS'] ?? 1_000)
+const ROWS = Number(process.env['UNDO_ROWS'] ?? 400)
 const EDITED = 7
 const key = 'a-key-for-tests-0123456789'
 const folder = await mkdtemp(join(tmpdir(), 'smartcrm-undo-crash-'))

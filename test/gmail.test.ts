@@ -10,6 +10,7 @@ t.test('a mailbox comes in whole and once, whatever fails at Google, and whoever
     // More than this machine may get through: that Google is never asked for too much holds all the same.
     quotaUnits: 600,
     blows: 3,
+    processes: { projectors: 1, workers: 2 },
     pauseMs: [300, 1_500],
     quietShare: 0.2,
     isUseHeld: false,

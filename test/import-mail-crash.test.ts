@@ -1,7 +1,6 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { emails } from '../projections/emails.ts'
 import type { Import } from '../schema/import.ts'
@@ -15,9 +14,10 @@ import { startWhole } from './support/whole.ts'
 /*
  * An import whose worker is killed again and again: it ends as one that nobody disturbed. What comes after a kill is a new worker, which takes the job
  * over when the old one has been silent for so long. That this is noticed, jobs-killed.test.ts shows; here the dead worker's last sign is made older.
+ * `IMPORT_MAILS=10000 IMPORT_KILLS=10` is the long form.
  */
-const MAILS = Number(process.env['IMPORT_MAILS'] ?? 700)
-const KILLS = Number(process.env['IMPORT_KILLS'] ?? 3)
+const MAILS = Number(process.env['IMPORT_MAILS'] ?? 240)
+const KILLS = Number(process.env['IMPORT_KILLS'] ?? 2)
 /** What the import may take in all: a mail is never near this, and each kill costs the time until another worker takes the job over. */
 const PATIENCE_MS = 180_000 + MAILS * 10
 const key = 'a-key-for-tests-0123456789'
@@ -76,7 +76,4 @@ t.test('an import survives kill -9 of its worker, and nothing is lost or there t
 })
 
 /** Waits for what a large import may take long to come to. */
-async function within(what: string, look: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + PATIENCE_MS; !(await look()); await delay(20))
-    if (Date.now() > end) throw new Error(`waited in vain for ${what}`)
-}
+const within = (what: string, look: () => Promise<boolean>) => until(what, look, PATIENCE_MS / 1000)

@@ -7,7 +7,7 @@ import { contacts } from './contacts.ts'
 import { duplicates } from './duplicates.ts'
 import { isOwnRow } from './visibility.ts'
 
-const { duplicatePairs, dismissedDuplicates } = duplicates.tables
+const { duplicatePairs } = duplicates.tables
 const people = contacts.tables.contacts.sql
 
 const surestFirst: SortKey[] = [
@@ -39,9 +39,7 @@ const listDuplicates = query({
       select jsonb_build_array(${person('a')}, ${person('b')}) as contacts, p.score, p.reasons, ${page.columns}
       from ${duplicatePairs.sql} p join ${people} a on a.contact_id = p.contact_id join ${people} b on b.contact_id = p.other_id
       where ${page.after} ${minScore === undefined ? sql.fragment`` : sql.fragment`and p.score >= ${Math.ceil(minScore * 1000)}`}
-        and a.merged_into is null and b.merged_into is null and not (a.archived and b.archived)
         and ${isOwnRow(viewer, sql.fragment`a`)} and ${isOwnRow(viewer, sql.fragment`b`)}
-        and not exists (select from ${dismissedDuplicates.sql} d where d.contact_id = p.contact_id and d.other_id = p.other_id)
       ${page.order}`)
     return page.page(rows, ({ contacts, score, reasons }) => ({ contacts, score: score / 1000, reasons }))
   },

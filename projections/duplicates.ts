@@ -1,3 +1,4 @@
+import type { FragmentSqlToken } from 'slonik'
 import { contactEvents, type Method } from '../schema/contact-events.ts'
 import { duplicateReasons } from '../schema/duplicate.ts'
 import { duplicateEvents } from '../schema/duplicate-events.ts'
@@ -11,6 +12,8 @@ const {
   ContactCompanyChanged,
   ContactMethodAdded,
   ContactMethodRemoved,
+  ContactArchived,
+  ContactRestored,
   ContactMergedInto,
   ContactMerged,
   ContactUnmerged,
@@ -21,15 +24,21 @@ const {
 /** What more than so many have in common tells nobody from another: a switchboard's number, a name that everybody has. */
 const MOST = 50
 
+type Tables = Record<'duplicateKeys' | 'duplicatePairs' | 'dismissedDuplicates' | 'archivedContacts', Table>
+
 /**
  * The pairs of those who have a key in common, computed anew for everybody who has one that the batch touched, or for whom one has become too common or
- * rare enough by it.
+ * rare enough by it. Without those that nobody is shown, so that no list has to pass over them: whoever was said not to be the same, and two archived ones.
  */
-const refreshPairs: Refresh<Record<'duplicateKeys' | 'duplicatePairs', Table>> = {
+const refreshPairs: Refresh<Tables> = {
   writes: ['duplicatePairs'],
-  from: ['duplicateKeys'],
-  async run(db, { duplicateKeys, duplicatePairs }, touched) {
+  from: ['duplicateKeys', 'dismissedDuplicates', 'archivedContacts'],
+  anewFrom: ['duplicateKeys'],
+  async run(db, { duplicateKeys, duplicatePairs, dismissedDuplicates, archivedContacts }, touched) {
     const rows = touched('duplicateKeys')
+    const spoken = [...touched('dismissedDuplicates'), ...touched('archivedContacts')]
+    const others = [...new Set(spoken.flatMap(({ contactId, otherId }) => [contactId, otherId ?? contactId] as string[]))]
+    const isArchived = (id: FragmentSqlToken) => sql.fragment`exists (select from ${archivedContacts.sql} a where a.contact_id = ${id})`
     const column = (name: string) => rows.map((row) => row[name] as string)
     const few = sql.fragment`(select count(*) from (
       select from ${duplicateKeys.sql} c where c.kind = k.kind and c.key = k.key limit ${MOST + 1}) c) <= ${MOST}`
@@ -45,6 +54,7 @@ const refreshPairs: Refresh<Record<'duplicateKeys' | 'duplicatePairs', Table>> =
         select kind, key, count(*) as changed from touched where kind <> 'company' group by kind, key
       ), concerned as materialized (
         select contact_id from touched
+        union select unnest(${sql.array(others, 'uuid')})
         union select m.contact_id from keys k, lateral (
           select contact_id from ${duplicateKeys.sql} m where m.kind = k.kind and m.key = k.key limit ${MOST}::bigint + k.changed + 1
         ) m where (select count(*) from (
@@ -70,9 +80,15 @@ const refreshPairs: Refresh<Record<'duplicateKeys' | 'duplicatePairs', Table>> =
       ), pairs as (
         select contact_id, other_id, jsonb_agg(reason order by reason) as reasons,
           round(1000 * (1 - exp(sum(ln(1 - ${weight})))))::bigint as score
-        from reasoned r group by contact_id, other_id
+        from reasoned r
+        where not exists (select from ${dismissedDuplicates.sql} d where d.contact_id = r.contact_id and d.other_id = r.other_id)
+          and not (${isArchived(sql.fragment`r.contact_id`)} and ${isArchived(sql.fragment`r.other_id`)})
+        group by contact_id, other_id
+      ), known as (
+        select p.contact_id, p.other_id from concerned join ${duplicatePairs.sql} p using (contact_id)
+        union select p.contact_id, p.other_id from concerned c join ${duplicatePairs.sql} p on p.other_id = c.contact_id
       ), gone as (
-        delete from ${duplicatePairs.sql} p where (p.contact_id in (select contact_id from concerned) or p.other_id in (select contact_id from concerned))
+        delete from ${duplicatePairs.sql} p using known k where p.contact_id = k.contact_id and p.other_id = k.other_id
           and not exists (select from pairs n where n.contact_id = p.contact_id and n.other_id = p.other_id)
       )
       insert into ${duplicatePairs.sql} as p (contact_id, other_id, score, reasons) select contact_id, other_id, score, reasons from pairs
@@ -84,7 +100,7 @@ const refreshPairs: Refresh<Record<'duplicateKeys' | 'duplicatePairs', Table>> =
 /** What contacts have in common by which they may be the same; who then may be; and who is said not to be. */
 export const duplicates = projection({
   name: 'duplicates',
-  version: 1,
+  version: 2,
   tables: {
     // `source` is where the key is from: name, company, or the id of a method. Who is part of another contact has none.
     duplicateKeys: table(
@@ -100,6 +116,7 @@ export const duplicates = projection({
       'other_id',
     ),
     dismissedDuplicates: table(['contactId', 'otherId'], { contactId: 'uuid', otherId: 'uuid' }),
+    archivedContacts: table('contactId', { contactId: 'uuid' }),
   },
   events: {
     ContactCreated,
@@ -107,6 +124,8 @@ export const duplicates = projection({
     ContactCompanyChanged,
     ContactMethodAdded,
     ContactMethodRemoved,
+    ContactArchived,
+    ContactRestored,
     ContactMergedInto,
     ContactMerged,
     ContactUnmerged,
@@ -120,14 +139,23 @@ export const duplicates = projection({
     ContactCompanyChanged: (_tables, { contactId, company }) => anew(contactId, { company }),
     ContactMethodAdded: (_tables, { contactId, method }) => keysSaid(contactId, { methods: [method] }),
     ContactMethodRemoved: ({ duplicateKeys }, { contactId, methodId }) => [duplicateKeys.remove({ contactId, source: methodId })],
+    ContactArchived: ({ archivedContacts }, { contactId }) => [archivedContacts.put({ contactId })],
+    ContactRestored: ({ archivedContacts }, { contactId }) => [archivedContacts.remove({ contactId })],
     ContactMergedInto: ({ duplicateKeys }, { contactId }) => [duplicateKeys.remove({ contactId })],
     ContactMerged: (_tables, { contactId, name, company, methods }) => anew(contactId, { name, company, methods }),
     ContactUnmerged: ({ duplicateKeys }, { contactId, name, company, methods, methodIds }) => [
       ...methodIds.map((methodId) => duplicateKeys.remove({ contactId, source: methodId })),
       ...anew(contactId, { name, company, methods }),
     ],
-    ContactUnmergedFrom: ({ duplicateKeys }, { contactId, ...said }) => [duplicateKeys.remove({ contactId }), ...keysSaid(contactId, said)],
-    ContactErased: ({ duplicateKeys }, { contactId }) => [duplicateKeys.remove({ contactId })],
+    ContactUnmergedFrom: ({ duplicateKeys, archivedContacts }, { contactId, archived, ...said }) => [
+      archived ? archivedContacts.put({ contactId }) : archivedContacts.remove({ contactId }),
+      duplicateKeys.remove({ contactId }),
+      ...keysSaid(contactId, said),
+    ],
+    ContactErased: ({ duplicateKeys, archivedContacts }, { contactId }) => [
+      duplicateKeys.remove({ contactId }),
+      archivedContacts.remove({ contactId }),
+    ],
     DuplicateDismissed: ({ dismissedDuplicates }, { contactId, otherId }) => [dismissedDuplicates.put({ contactId, otherId })],
     DuplicateReconsidered: ({ dismissedDuplicates }, { contactId, otherId }) => [dismissedDuplicates.remove({ contactId, otherId })],
   },

@@ -11,6 +11,7 @@ import { enrichment } from './enrichment.ts'
 import { enrichmentQueries } from './enrichment-queries.ts'
 import { erasureQueries, erasures } from './erasures.ts'
 import { importQueries, imports } from './imports.ts'
+import { mailRemovals } from './mail-removals.ts'
 import { mailboxLedgerQueries } from './mailbox-ledger.ts'
 import { mailboxMessages } from './mailbox-messages.ts'
 import { mailboxes, mailboxQueries } from './mailboxes.ts'
@@ -24,6 +25,7 @@ export const projections = [
   contactWords,
   timeline,
   emails,
+  mailRemovals,
   imports,
   mailboxes,
   mailboxMessages,

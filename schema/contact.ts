@@ -37,8 +37,7 @@ const exampleContact = {
   lastEmailAt: '2026-03-02T11:20:00.000Z',
 }
 
-const untold =
-  'Left out where only the contact itself is asked: in the answer of a command, and of what was once (`asOf`) where there is no snapshot of it.'
+const untold = 'Left out where only the contact itself is asked: in the answer of a command.'
 
 export const Contact = Type.Object(
   {

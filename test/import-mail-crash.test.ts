@@ -49,7 +49,7 @@ t.test('an import survives kill -9 of its worker, and nothing is lost or there t
     await pool.rows(sql.unsafe`update pgboss.queue set monitor_claim_on = null, monitor_on = null`)
     await until('another worker', () => whole.pids('worker').at(-1) !== pid)
   }
-  const shown = await finished(service, body.id, PATIENCE_MS)
+  const shown = await finished(service, body.id, PATIENCE_MS / 1_000)
   t.strictSame(shown.counts, { stored: MAILS, known: 0, created: 0, updated: 0, unchanged: 0, failed: 0 })
   const all = await results(service, body.id)
   t.strictSame(

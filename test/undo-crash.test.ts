@@ -14,10 +14,12 @@ import { startWhole } from './support/whole.ts'
  */
 const ROWS = Number(process.env['UNDO_ROWS'] ?? 400)
 const EDITED = 7
+/** The machine may have other things to do. */
+const LIMIT_MS = 300_000 + 300 * ROWS
 const key = 'a-key-for-tests-0123456789'
 const folder = await mkdtemp(join(tmpdir(), 'smartcrm-undo-crash-'))
 await chmod(folder, 0o755)
-t.setTimeout(600_000)
+t.setTimeout(LIMIT_MS)
 t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
 
 type Event = { type: string; stream: string; revision: number; correlationId: string }
@@ -26,7 +28,7 @@ t.test('an undo survives kill -9 of everything, and undoes each contact once', a
   const service = await startWhole(t, folder, { SMARTCRM_ADMIN_KEY: key })
   const rows = Array.from({ length: ROWS }, (_, i) => `Person ${i},p${i}@example.com,+44 20 7946 ${String(i % 10_000).padStart(4, '0')}`)
   const { body: started } = await upload(service, Buffer.from(`Name,Email,Phone\n${rows.join('\n')}\n`))
-  t.equal((await finished(service, started.id, 500)).counts.created, ROWS)
+  t.equal((await finished(service, started.id, LIMIT_MS / 1_000)).counts.created, ROWS)
   const results = await get<{ data: { contactId: string }[] }>(service, `/v1/imports/${started.id}/results?limit=${EDITED}`)
   const edited = results.body.data.map(({ contactId }) => contactId)
   for (const id of edited) await send(service.url, 'PATCH', `/v1/contacts/${id}`, { company: 'Edited' })
@@ -35,7 +37,7 @@ t.test('an undo survives kill -9 of everything, and undoes each contact once', a
   const asked = await send(service.url, 'POST', '/v1/undo', { correlationId: started.id }, { prefer: 'wait=0' })
   t.equal(asked.status, 202)
   const { id } = asked.body as Undo
-  await until('some of it undone', async () => (await archived(service.url, id)).length > ROWS / 20)
+  await until('some of it undone', async () => (await get<Undo>(service, `/v1/undos/${id}`)).body.done > ROWS / 20)
   await service.killAll()
 
   const again = await startWhole(t, folder, { SMARTCRM_ADMIN_KEY: key })
@@ -55,7 +57,7 @@ t.test('an undo survives kill -9 of everything, and undoes each contact once', a
 })
 
 async function ended(undone: () => Promise<Undo>) {
-  for (const end = Date.now() + 500_000; Date.now() < end; await delay(100))
+  for (const end = Date.now() + LIMIT_MS; Date.now() < end; await delay(100))
     if ((await undone().catch(() => null))?.state === 'finished') return
   throw new Error('waited in vain for the end of the undo')
 }

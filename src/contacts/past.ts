@@ -1,10 +1,14 @@
 import { type Static, Type } from '@sinclair/typebox'
 import { contactFromMemory, contacts } from '../../projections/contacts.ts'
+import { enrichment } from '../../projections/enrichment.ts'
+import { enrichedFromMemory } from '../../projections/enrichment-memory.ts'
+import { mailStatisticsThen } from '../../projections/mail-statistics-then.ts'
 import type { Cause } from '../../schema/causes.ts'
 import type { Contact } from '../../schema/contact.ts'
 import { contactEvents } from '../../schema/contact-events.ts'
 import { History, type HistoryEntry } from '../../schema/event.ts'
 import { Id } from '../../schema/shared.ts'
+import { POLICY_ID, policy } from '../enrichment/policy.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import { asOfParameter } from '../platform/http/queries.ts'
 import { comparePositions, type Position } from '../platform/position.ts'
@@ -34,23 +38,29 @@ export function refuseErased(events: readonly RecordedEvent[]): void {
   if (events.some((event) => event.erased) || events.at(-1)?.type === contactEvents.ContactErased.type) throw erased()
 }
 
-/** `GET /contacts/{id}`, and with `asOf` where there is no snapshot what its stream tells: all but what mail says of it. */
+/** `GET /contacts/{id}`, and with `asOf` where there is no snapshot what its stream tells, and the mails of the addresses that it had. */
 export const contactNowOrThen = (now: QueryEndpoint, load: Load): QueryEndpoint => ({
   ...now,
-  description: 'With `asOf` and without a snapshot of that moment, its own events tell of it: what mail says of it is left out then.',
-  async runFromLog(position, { params, viewer }) {
+  description:
+    'With `asOf` and without a snapshot of that moment, its own events and those of its mails tell of it; where so many mails were taken away since that these cannot be looked through, 409 `snapshot-missing` names the request that makes one.',
+  async runFromLog(db, position, { params, viewer }) {
     const { id } = params as { id: string }
+    const loadThen = async (stream: string) => upTo(await load(stream), position)
     const all = await load(`contact-${id}`)
     if (!sees(viewer, all)) return null
     refuseErased(all)
     const events = upTo(all, position)
     const found = contactAt(events, id)
-    if (!found?.mergedInto) return found
-    const ancestors = await ancestorsOf(
-      { load: async (stream) => [...upTo(await load(stream), position)] },
-      existing(fold(contact, events)),
-    )
-    throw new Moved({ id: ancestors.at(-1)?.id ?? found.mergedInto })
+    if (!found) return null
+    if (found.mergedInto) {
+      const ancestors = await ancestorsOf({ load: async (stream) => [...(await loadThen(stream))] }, existing(fold(contact, events)))
+      throw new Moved({ id: ancestors.at(-1)?.id ?? found.mergedInto })
+    }
+    const mail = await mailStatisticsThen(db, events, position, loadThen)
+    if (!mail) return undefined
+    const { order } = fold(policy, await loadThen(`enrichmentpolicy-${POLICY_ID}`))
+    const { enriched } = enrichedFromMemory(foldInMemory(enrichment, events), order)
+    return { ...found, ...mail, ...(Object.keys(enriched).length > 0 && { enriched }) }
   },
 })
 

@@ -3,8 +3,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { unreadableRaw } from '../../projections/mailbox-standings.ts'
 import { Id, Instant } from '../../schema/shared.ts'
 import { SYNC_QUEUE, SyncAccepted } from '../../schema/sync.ts'
+import { askForJob } from '../jobs/asked-job.ts'
 import { sendBlob } from '../platform/http/blobs.ts'
-import { commandSchema, requestOf } from '../platform/http/commands.ts'
+import { commandSchema } from '../platform/http/commands.ts'
 import { problemResponse } from '../platform/http/problem-response.ts'
 import { Refused } from '../platform/refusal.ts'
 import { fold } from '../platform/runner.ts'
@@ -73,7 +74,7 @@ export function syncRoutes(app: FastifyInstance, services: Services): void {
   const secret = vault.secret('requests')
   const tags = ['mailboxes']
 
-  for (const { operationId, path, summary, description, body, data } of asked) {
+  for (const { operationId, path, summary, description, body, data: dataFor } of asked) {
     app.post(`/v1/mailboxes/:id/${path}`, {
       schema: {
         operationId,
@@ -90,13 +91,10 @@ export function syncRoutes(app: FastifyInstance, services: Services): void {
         const { status } = fold(mailbox, await runner.load(`mailbox-${mailboxId}`))
         if (status === 'unknown') throw new Refused('mailbox-not-found', 'There is no such mailbox.', 404)
         if (status !== 'connected') throw new Refused('mailbox-not-connected', 'This mailbox is not connected: connect it first.')
-        const { actor, commandId, correlationId } = requestOf(request, secret)
-        await jobs.ready()
-        const job = { id: commandId, queue: SYNC_QUEUE, key: mailboxId, correlationId, causationId: commandId }
-        const asked: SyncData = { mailboxId, ...data(request.body as never), requestedBy: actor }
-        await pool.transaction((db) => jobs.enqueue(db, [{ ...job, data: asked }]))
-        reply.header('location', `/v1/jobs/${commandId}`)
-        return reply.code(202).send({ mailboxId, jobId: commandId })
+        const data: SyncData = { mailboxId, ...dataFor(request.body as never), requestedBy: request.caller.actor }
+        const jobId = await askForJob(jobs, request, secret, { queue: SYNC_QUEUE, key: mailboxId, data })
+        reply.header('location', `/v1/jobs/${jobId}`)
+        return reply.code(202).send({ mailboxId, jobId })
       },
     })
   }

@@ -51,6 +51,14 @@ export async function findJob(db: Database, types: readonly JobType[], id: strin
   return row ? render(types, row) : null
 }
 
+/** What a job was given, as long as it is kept; else null. */
+export async function dataOf(db: Database, queue: string, id: string): Promise<unknown> {
+  const [row] = await db.rows<{ envelope: Envelope }>(
+    sql.unsafe`select data as envelope from pgboss.job where name = ${queue} and id = ${id}`,
+  )
+  return row ? row.envelope.data : null
+}
+
 export type JobFilters = { state?: string; queue?: string; key?: string; limit?: number; cursor?: string }
 
 /** A page of jobs, the newest first. */

@@ -93,13 +93,15 @@ export type QueryEndpoint<P extends TObject = TObject, Q extends TObject = TObje
   /** Null means: there is no such thing (404), or the viewer does not see it. @param input.actor who asks, as it stands in events; nobody, unless given */
   run(db: Database, input: { params: Static<P>; query: Static<Q>; viewer: Viewer; actor?: string }): Promise<Static<R> | null>
   /**
-   * The same as of a past position, where there are no tables of it: what the log alone can tell, to whom it may be told now. Left out: it needs such tables.
-   * @param position null: of all that there is
+   * The same as of a past position, where there are no tables of it: what the log alone can tell, to whom it may be told now. Left out, or `undefined` as its
+   * answer: it needs such tables.
+   * @param db the live tables, which have come at least that far
    */
   runFromLog?(
-    position: Position | null,
+    db: Database,
+    position: Position,
     input: { params: Static<P>; query: Static<Q>; viewer: Viewer; actor?: string },
-  ): Promise<Static<R> | null>
+  ): Promise<Static<R> | null | undefined>
 }
 
 /** Declares a query; only fixes its types. */

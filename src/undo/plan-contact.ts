@@ -62,11 +62,10 @@ export function planContact(
   const isFrozen = merged?.value && !(isReleased && isUndone(merged.by!))
   if (isFrozen && putBack.length > 0) return { putBack: [], conflicts: [conflict(merged, 'merged'), ...conflicts], events: [], merges }
   conflicts.push(...decidedSince(events, isUndone, tracks, putBack))
-  const stays = new Set(
-    tracks
-      .values()
-      .flatMap((track) => (isMethod(track) && track.value && !putBack.includes(track) ? [sameness(track.value as Method)] : [])),
-  )
+  // Phone numbers are told apart by reading them, which takes longer than all else: only where one is given back.
+  const givesBack = putBack.some((track) => isMethod(track) && track.run!.before.value)
+  const kept = givesBack ? tracks.values().filter((track) => isMethod(track) && track.value && !putBack.includes(track)) : []
+  const stays = new Set([...kept].map(({ value }) => sameness(value as Method)))
   const done = putBack.filter((track) => {
     const to = isMethod(track) ? (track.run!.before.value as Method | null) : null
     const code = !to ? null : taken.includes(to.normalized ?? '') ? 'address-taken' : stays.has(sameness(to)) ? 'there-already' : null

@@ -44,7 +44,7 @@ const schema = {
 }
 
 export function undoRoutes(app: FastifyInstance, services: Services, tables: Tables): void {
-  const { runner, vault, jobs, pool, store } = services
+  const { runner, vault, jobs, pool, store, codec } = services
   const secret = vault.secret('requests')
 
   /** An import that goes on would go on making what is undone. */
@@ -88,7 +88,9 @@ export function undoRoutes(app: FastifyInstance, services: Services, tables: Tab
       }
       sendPosition(reply, ended ? await store.end() : begun.position)
       reply.header('location', `/v1/undos/${id}`)
-      return reply.code(ended ? 200 : 202).send(undoFromMemory(foldInMemory(undos, await runner.load(stream))))
+      // Its first event says what it is about and its newest how far it is; between them may be the outcomes of very many.
+      const told = (await Promise.all([store.readFirst(stream), store.readLast(stream)])).flatMap((event) => event ?? [])
+      return reply.code(ended ? 200 : 202).send(undoFromMemory(foldInMemory(undos, await codec.decode(told))))
     },
   })
 

@@ -1,9 +1,10 @@
-import { randomUUID } from 'node:crypto'
 import type { Static } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { projections } from '../../projections/index.ts'
 import { Job } from '../../schema/job.ts'
 import { AuditInput, VerifyInput } from '../../schema/verification.ts'
+import { askForJob } from '../jobs/asked-job.ts'
+import { commandSchema } from '../platform/http/commands.ts'
 import { problemResponse } from '../platform/http/problem-response.ts'
 import { findJob } from '../platform/jobs-view.ts'
 import { Refused } from '../platform/refusal.ts'
@@ -19,13 +20,11 @@ const begun = {
 }
 
 /** Whether tables and log are what they should be, for those who keep the service going. Long work, and so jobs. */
-export function verificationRoutes(app: FastifyInstance, { jobs, pool }: Pick<Services, 'jobs' | 'pool'>): void {
+export function verificationRoutes(app: FastifyInstance, { jobs, pool, vault }: Pick<Services, 'jobs' | 'pool' | 'vault'>): void {
+  const secret = vault.secret('requests')
+  const { headers } = commandSchema({})
   const begin = async (queue: string, data: object, request: FastifyRequest, reply: FastifyReply) => {
-    const id = randomUUID()
-    await jobs.ready()
-    await pool.transaction((db) =>
-      jobs.enqueue(db, [{ id, queue, key: id, data, correlationId: request.correlationId ?? id, causationId: request.id }]),
-    )
+    const id = await askForJob(jobs, request, secret, { queue, data })
     return reply
       .code(202)
       .header('location', `/v1/jobs/${id}`)
@@ -39,6 +38,7 @@ export function verificationRoutes(app: FastifyInstance, { jobs, pool }: Pick<Se
       description:
         'The log is read a second time, beside the tables that answer; they are compared at exactly their position, while everything goes on.',
       tags: ['projections'],
+      headers,
       body: VerifyInput,
       response: begun,
     },
@@ -62,6 +62,7 @@ export function verificationRoutes(app: FastifyInstance, { jobs, pool }: Pick<Se
       description:
         'Hashes, links, revisions, sealed parts and forms of all events; what was witnessed while they were new; and what the seal of an earlier audit vouches for.',
       tags: ['audit'],
+      headers,
       body: AuditInput,
       response: begun,
     },

@@ -6,6 +6,7 @@ import { duplicates } from '../../projections/duplicates.ts'
 import { contactEvents, type Method } from '../../schema/contact-events.ts'
 import type { NewEvent } from '../../schema/define.ts'
 import { type DuplicateReason, duplicateReasons } from '../../schema/duplicate.ts'
+import { duplicateEvents } from '../../schema/duplicate-events.ts'
 import { toMethod } from '../../src/contacts/methods.ts'
 import { sql } from '../../src/platform/database.ts'
 import { inOrder, storedRows } from '../support/projections.ts'
@@ -17,9 +18,12 @@ const {
   ContactCompanyChanged,
   ContactMethodAdded,
   ContactMethodRemoved,
+  ContactArchived,
+  ContactRestored,
   ContactMergedInto,
   ContactUnmergedFrom,
 } = contactEvents
+const { DuplicateDismissed, DuplicateReconsidered } = duplicateEvents
 const { duplicatePairs, duplicateKeys } = duplicates.tables
 
 const keyOf = (type: Method['type'], value: string) =>
@@ -60,7 +64,15 @@ const method = fc
     ['url', 'https://ada.example'],
   )
   .map(([type, value]) => toMethod(idOf(value!), { type: type as Method['type'], value: value! }))
+const pair = fc.uniqueArray(contactId, { minLength: 2, maxLength: 2 }).map((ids) => {
+  const [contactId, otherId] = ids.toSorted() as [string, string]
+  return { pairId: contactId, contactId, otherId }
+})
 const event = fc.oneof(
+  pair.map(DuplicateDismissed),
+  pair.map(DuplicateReconsidered),
+  fc.record({ contactId }).map(ContactArchived),
+  fc.record({ contactId }).map(ContactRestored),
   { weight: 3, arbitrary: fc.record({ contactId, method }).map(ContactMethodAdded) },
   fc.record({ contactId, methodId: method.map(({ id }) => id) }).map(ContactMethodRemoved),
   fc.record({ contactId, name }).map(ContactRenamed),
@@ -71,7 +83,7 @@ const event = fc.oneof(
       contactId,
       into: contactId,
       mergeId: contactId,
-      archived: fc.constant(false),
+      archived: fc.boolean(),
       withheld: fc.constant<[]>([]),
       name,
       methods: fc.array(method, { maxLength: 2 }),
@@ -97,6 +109,21 @@ function factsOf(events: readonly NewEvent[], id: string) {
   return facts
 }
 
+/** Whether the last of the events that say so says that it is. */
+const isSaid = (events: readonly NewEvent[], about: object, yes: string, no: string) =>
+  events.findLast(
+    ({ type, data }) =>
+      (type === yes || type === no) && Object.entries(about).every(([name, id]) => (data as Record<string, string>)[name] === id),
+  )?.type === yes
+const isArchived = (events: readonly NewEvent[], contactId: string) => {
+  const said = events.flatMap(({ type, data }): boolean[] => {
+    if ((data as { contactId: string }).contactId !== contactId) return []
+    if (type === 'ContactUnmergedFrom') return [(data as { archived: boolean }).archived]
+    return type === 'ContactArchived' ? [true] : type === 'ContactRestored' ? [false] : []
+  })
+  return said.at(-1) ?? false
+}
+
 function expected(events: readonly NewEvent[]) {
   const rows: object[] = []
   for (const [index, a] of people.entries())
@@ -120,8 +147,10 @@ function expected(events: readonly NewEvent[]) {
       }
       if (reasons.has('alias-address')) reasons.delete('same-local-part')
       if (reasons.size === 0) continue
+      if (isArchived(events, a) && isArchived(events, b)) continue
       const doubt = [...reasons].reduce((left, reason) => left * (1 - duplicateReasons[reason]), 1)
-      const [contactId, otherId] = [a, b].toSorted()
+      const [contactId, otherId] = [a, b].toSorted() as [string, string]
+      if (isSaid(events, { contactId, otherId }, 'DuplicateDismissed', 'DuplicateReconsidered')) continue
       rows.push({ contactId, otherId, score: Math.round(1000 * (1 - doubt)), reasons: [...reasons].sort() })
     }
   return inOrder(rows as never, duplicatePairs)

@@ -132,7 +132,7 @@ function statements({ contacts, mails }: Many): Query[] {
       from generate_series(1, ${contacts}::int, 20) n, lateral (values (md5('id' || n)::uuid, md5('id' || n + 1)::uuid)) p (a, b)`,
     sql.unsafe`
       insert into ${duplicates.tables.dismissedDuplicates.sql} (contact_id, other_id)
-      select contact_id, other_id from ${duplicates.tables.duplicatePairs.sql} where score % 50 = 0`,
+      select contact_id, md5('other' || contact_id)::uuid from ${duplicates.tables.duplicatePairs.sql}`,
   ]
 }
 const importId = sql.fragment`md5('import' || n)::uuid`

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { EnrichedValue, Field } from '../../schema/enrichment.ts'
+import { type EnrichedValue, type Field, sourceKinds } from '../../schema/enrichment.ts'
 import { recordEnriched } from '../../src/contacts/enriched.ts'
 import { normalizeEmail } from '../../src/platform/email-address.ts'
 import { formatPosition } from '../../src/platform/position.ts'
@@ -96,6 +96,7 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
       ] as const)
       return command(verb, `/v1/contacts/${pick(contacts)}/${to}/${pick(FIELDS)}`, body)
     },
+    () => command('PUT', '/v1/enrichment/sources', { order: sourceKinds.toSorted(() => random() - 0.5).slice(0, 3) }),
     () => command('POST', '/v1/duplicates/dismiss', { contactIds: [pick(contacts), pick(contacts)] }),
     ...(imports ? [undo] : []),
   ]
@@ -110,7 +111,7 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
         value: `${field} ${Math.floor(random() * 9)}`,
         evidence: random() < 0.8 ? 'it says so' : null,
         isSupported: random() < 0.8,
-        source: { kind: 'company-page', vendor: 'apify', url: 'https://example.com', readAt, model: 'made-up', promptVersion: '1' },
+        source: { kind: pick(sourceKinds), vendor: 'apify', url: 'https://example.com', readAt, model: 'made-up', promptVersion: '1' },
         confidence: Math.round(random() * 100) / 100,
       }),
     )
@@ -179,6 +180,7 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
         `/v1/contacts/${contact}`,
         `/v1/contacts/${other}`,
         `/v1/contacts/${randomUUID()}`,
+        ...Array.from({ length: 6 }, () => `/v1/contacts/${pick(contacts)}`),
         `/v1/contacts/${contact}/timeline`,
         `/v1/contacts/${other}/timeline?limit=3`,
         `/v1/contacts/${contact}/emails`,
@@ -209,11 +211,8 @@ export function randomHistory(api: TestApi, seed: number, { imports = false } = 
         '/v1/imports',
         ...importIds.slice(-1).flatMap((id) => [`/v1/imports/${id}`, `/v1/imports/${id}/results`]),
       ]
-      const later: string[] = []
-      for (const path of lists.filter((path) => path.includes('limit='))) {
-        const link = /^<(.+)>/.exec((await api.ask('GET', path)).headers.get('link') ?? '')
-        if (link) later.push(link[1]!)
-      }
+      const pages = await Promise.all(lists.filter((path) => path.includes('limit=')).map((path) => api.ask('GET', path)))
+      const later = pages.flatMap(({ headers }) => /^<(.+)>/.exec(headers.get('link') ?? '')?.[1] ?? [])
       return [...lists, ...later]
     },
   }

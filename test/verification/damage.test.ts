@@ -164,6 +164,19 @@ t.test('every damage in the tables is found, and named by table, key and columns
   )
 })
 
+t.test('asked again with the same key it is the same job', async (t) => {
+  const headers = { 'idempotency-key': 'once' }
+  const ask = (path: string, body: object) => api.ask('POST', path, body, headers)
+  const first = await ask('/v1/admin/verify', { names: ['undos'] })
+  t.match(await ask('/v1/admin/verify', { names: ['undos'] }), { status: 202, body: { id: first.body.id, queue: 'verify' } })
+  t.match(await ask('/v1/admin/verify', {}), { status: 422, body: { code: 'idempotency-key-reused' } })
+  const audit = await ask('/v1/admin/audit', {})
+  t.match(await ask('/v1/admin/audit', {}), { status: 202, body: { id: audit.body.id, queue: 'audit' } })
+  t.not(audit.body.id, first.body.id)
+  for (const { body } of [first, audit])
+    await until('the job', async () => (await api.ask('GET', `/v1/jobs/${body.id}`)).body.state === 'done')
+})
+
 t.test('every damage in the log is found, and named by stream and revision; in an intact one there is none', async (t) => {
   // A heartbeat may be the last of all, and nobody witnesses those.
   const tail = (await store.readAll(null, 100_000)).findLast(isWitnessed)!.position

@@ -80,20 +80,22 @@ export function queryRoute(app: FastifyInstance, endpoint: QueryEndpoint, db: Da
 
   const answerPast = async (asOf: string, request: FastifyRequest, query: object, past: Past, tables: Tables) => {
     const position = await past.resolve(asOf)
+    if (position === null) {
+      // It is still to come: how it will have been is how it is.
+      const seen = tables.current()
+      return { answer: prepareIfAny(await ask(db, request, query)), position: seen }
+    }
     // What belongs to somebody is shown by whose it is now, and tables of the past tell whose it was.
     const seesAll = request.caller.viewer.sees === 'all'
-    const then = position && seesAll && (await past.tables(position))
+    const then = seesAll && (await past.tables(position))
     if (then) return { answer: prepareIfAny(await ask(then, request, query).catch(whenDropped(asOf))), position }
     if (endpoint.runFromLog) {
-      const found = await endpoint.runFromLog(position, inputOf(request, query))
-      return { answer: prepareIfAny(found), position: position ?? tables.current() }
+      await reach(request, tables, position, waitSeconds(request.headers['prefer'] as string | undefined))
+      const found = await endpoint.runFromLog(db, position, inputOf(request, query))
+      if (found !== undefined) return { answer: prepareIfAny(found), position }
     }
-    if (position && !seesAll)
-      throw new Refused('past-not-shown', 'This is answered as of a past moment only to keys that see everything.', 403)
-    if (position) throw snapshotMissing(asOf)
-    // It is still to come: how it will have been is how it is.
-    const seen = tables.current()
-    return { answer: prepareIfAny(await ask(db, request, query)), position: seen }
+    if (!seesAll) throw new Refused('past-not-shown', 'This is answered as of a past moment only to keys that see everything.', 403)
+    throw snapshotMissing(asOf)
   }
 
   const answer = async (request: FastifyRequest, reply: FastifyReply): Promise<Cached> => {
@@ -180,19 +182,26 @@ function sendPrepared(request: FastifyRequest, reply: FastifyReply, { text, etag
 }
 
 /** Nothing waits without a bound: a wait that cannot be met answers 503 in its time. */
-async function waitForTables({ headers, server, work }: FastifyRequest, reply: FastifyReply, tables: Tables): Promise<void> {
+async function waitForTables(request: FastifyRequest, reply: FastifyReply, tables: Tables): Promise<void> {
+  const { headers } = request
   const after = headers['smartcrm-after']
   if (after === undefined) return
   const position = typeof after === 'string' ? parsePosition(after) : null
   if (!position) throw new Invalid([{ path: '/headers/smartcrm-after', message: 'must be a SmartCRM-Position, like 8471.8471' }])
   const seconds = waitSeconds(headers['prefer'] as string | undefined)
   if (headers['prefer']) reply.header('preference-applied', `wait=${seconds}`)
+  await reach(request, tables, position, seconds)
+}
+
+/** Waits until the tables have come so far. @throws Unavailable when they have not within this time */
+async function reach({ server, work }: FastifyRequest, tables: Tables, position: Position, seconds: number): Promise<void> {
   work.leave()
   const isThere = await tables.waitFor(position, seconds * 1000, server.closing).finally(() => work.rejoin())
-  if (!isThere) {
-    if (server.closing.aborted) throw closing()
-    throw new Unavailable(`The read tables have not come as far as ${after} within ${seconds} s.`, { retryAfterSeconds: 1 })
-  }
+  if (isThere) return
+  if (server.closing.aborted) throw closing()
+  throw new Unavailable(`The read tables have not come as far as ${formatPosition(position)} within ${seconds} s.`, {
+    retryAfterSeconds: 1,
+  })
 }
 
 /** The address of the next page, relative to the host (RFC 8288), whatever host the request named. */

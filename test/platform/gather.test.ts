@@ -29,6 +29,30 @@ t.test('what gathers while the consumer works comes together, and an idle consum
   t.same((await batches.next()).value, [2, 3, 4])
 })
 
+t.test('in bulk it rests for long, but not once something comes that is awaited, nor when a batch is full', async (t) => {
+  let push = (_item: number) => {}
+  async function* source() {
+    yield* [1, 1]
+    for (;;) yield await new Promise<number>((resolve) => (push = resolve))
+  }
+  const isAwaited = (item: number) => item === 7
+  const rest = { ms: 1, bulk: { ms: 60_000, count: 2, isAwaited } }
+  const batches = gather(source(), sizeOf, { events: 5, bytes: 1_000_000 }, rest)
+  const come = async (...items: number[]) => {
+    const batch = batches.next()
+    for (const item of items) {
+      await settle()
+      push(item)
+    }
+    return (await batch).value
+  }
+  t.same(await come(), [1, 1])
+  t.same(await come(2, 3, 7), [2, 3, 7])
+  t.same(await come(1, 2, 3, 4, 5), [1, 2, 3, 4, 5])
+  t.same(await come(7), [7])
+  t.same(await come(1), [1], 'after one alone it rests as shortly as ever')
+})
+
 t.test('a batch holds no more items than it may, and no more bytes, but always one', async (t) => {
   const batches = async (limits: Partial<typeof all>, items: number[]) =>
     Array.fromAsync(gather(from(items), sizeOf, { ...all, ...limits }))

@@ -316,7 +316,14 @@ export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TR
         }
       }),
     subscribe: ({ after, signal, types }) =>
-      subscription(connect(types && { types: [...types, HEARTBEAT] }), { after, signal, log, counts: resubscriptions, pick: ({ event }) => event, silenceMs }),
+      subscription(connect(types && { types: [...types, HEARTBEAT] }), {
+        after,
+        signal,
+        log,
+        counts: resubscriptions,
+        pick: ({ event }) => event,
+        silenceMs,
+      }),
     follow: ({ after, signal, filter }) =>
       subscription(connect(filter), { after, signal, log, counts: resubscriptions, pick: (item) => item, silenceMs }),
     keepNewest: (stream, count) =>

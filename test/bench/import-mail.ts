@@ -24,7 +24,11 @@ type Use = { userSeconds: number; systemSeconds: number; peakMegabytes: number }
 const read = (path: string) => readFile(path, 'utf8').catch(() => '')
 
 /** What `stat` of a process or of one of its threads says from its third field on. */
-const fieldsOf = async (path: string) => (await read(`${path}/stat`)).replace(/^.*\) /, '').split(' ').map(Number)
+const fieldsOf = async (path: string) =>
+  (await read(`${path}/stat`))
+    .replace(/^.*\) /, '')
+    .split(' ')
+    .map(Number)
 
 async function useOf(pid: number) {
   const fields = await fieldsOf(`/proc/${pid}`)

@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Import } from '../../schema/import.ts'
 import { get } from '../support/imports.ts'
 import { madeUpMbox, OWN_ADDRESS } from '../support/made-up-mail.ts'
+import { peakMegabytes } from '../support/memory.ts'
 import { startWhole } from '../support/whole.ts'
 
 /*
@@ -33,9 +34,12 @@ const fieldsOf = async (path: string) =>
 async function useOf(pid: number) {
   const fields = await fieldsOf(`/proc/${pid}`)
   const seconds = (place: number) => (fields[place] ?? 0) / 100
-  const kilobytes = Number(/^VmHWM:\s+(\d+)/m.exec(await read(`/proc/${pid}/status`))?.[1] ?? 0)
   // Of children that have ended, too: Postgres's sessions.
-  const used = { userSeconds: seconds(11) + seconds(13), systemSeconds: seconds(12) + seconds(14), peakMegabytes: kilobytes / 1024 }
+  const used = {
+    userSeconds: seconds(11) + seconds(13),
+    systemSeconds: seconds(12) + seconds(14),
+    peakMegabytes: (await peakMegabytes(pid)) ?? 0,
+  }
   return { ...used, parent: fields[1] }
 }
 

@@ -34,7 +34,6 @@ export function visibleText(text: string): string {
 
 /** Letters that are bytes are turned round as bytes, without a string for each. */
 function reversed(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: all that are one byte
   if (/^[\0-\xff]*$/.test(text)) return Buffer.from(text, 'latin1').reverse().toString('latin1')
   return text.split('').reverse().join('')
 }

@@ -73,6 +73,9 @@ const run = (send: Send): Database => ({
   },
 })
 
+/** Postgres ended one of several transactions that waited for each other; it did nothing, and may be tried again (PostgreSQL manual, §13.3.4). */
+export const isDeadlock = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '40P01'
+
 /** Undefined table: at the very first start the API may be up before the projector is. */
 export const isTableMissing = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '42P01'
 

@@ -216,7 +216,9 @@ const parts = {
     // Bare, for what the readers do with it is not what is measured. Only what the commands make: that somebody began to read is an event, too.
     const read = (index: number, begun: () => void, failed: (error: Error) => void) => {
       const socket = connect(Number(port), hostname).on('error', failed)
-      socket.write(`GET /v1/events?type=ContactCreated HTTP/1.1\r\nhost: ${host}\r\nauthorization: ${authorization}\r\naccept: text/event-stream\r\n\r\n`)
+      socket.write(
+        `GET /v1/events?type=ContactCreated HTTP/1.1\r\nhost: ${host}\r\nauthorization: ${authorization}\r\naccept: text/event-stream\r\n\r\n`,
+      )
       let tail: Buffer = Buffer.alloc(0)
       socket.once('data', (head) => {
         if (head.includes('HTTP/1.1 200')) return

@@ -5,8 +5,8 @@ export type Limits = { readonly events: number; readonly bytes: number }
 /** How long from one batch to the next at the least, in milliseconds: what comes meanwhile is taken together. A full batch waits for nothing. */
 export type Rest<T> = {
   readonly ms: number
-  /** The same after a batch of `count` or more, while nobody waits for anything that has come. */
-  readonly bulk: { readonly ms: number; readonly count: number; isAwaited(item: T): boolean }
+  /** After a batch of `count` or more so long at the most: until something comes that is awaited, or nothing comes for `quietMs`. */
+  readonly bulk: { readonly ms: number; readonly quietMs: number; readonly count: number; isAwaited(item: T): boolean }
 }
 
 /**
@@ -30,6 +30,7 @@ export async function* gather<T>(
   let wakeReader = () => {}
   let wakeRested = () => {}
   let takenAt = Number.NEGATIVE_INFINITY
+  let cameAt = 0
   let isBulk = false
   const isFull = () => waiting.length >= limits.events || sizeBytes >= limits.bytes
 
@@ -40,8 +41,10 @@ export async function* gather<T>(
       waiting.push({ item, size })
       sizeBytes += size
       wakeConsumer()
-      if (isBulk && rest?.bulk.isAwaited(item)) isBulk = false
-      if (!isBulk || isFull()) wakeRested()
+      if (rest) cameAt = performance.now()
+      const isAwaited = isBulk && rest?.bulk.isAwaited(item)
+      if (isAwaited) isBulk = false
+      if (isAwaited || isFull()) wakeRested()
       while (!left && isFull()) await new Promise<void>((wake) => (wakeReader = wake))
     }
   }
@@ -72,7 +75,8 @@ export async function* gather<T>(
 
   const rested = async ({ ms, bulk }: Rest<T>) => {
     for (;;) {
-      const leftMs = takenAt + (isBulk ? bulk.ms : ms) - performance.now()
+      const bulkMs = isBulk ? Math.min(bulk.ms, cameAt + bulk.quietMs - takenAt) : 0
+      const leftMs = takenAt + Math.max(ms, bulkMs) - performance.now()
       if (leftMs <= 0 || isFull() || end) return
       const { promise, resolve } = Promise.withResolvers<void>()
       const timer = setTimeout(resolve, leftMs)

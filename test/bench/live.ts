@@ -70,6 +70,8 @@ export async function measure(scale = 1): Promise<Row[]> {
       const [without, withReaders]: [Round[], Round[]] = [[], []]
       const readTo = async () => {
         const [readers] = await start('readers', urls.live, String(READERS))
+        // That so many come at once is not what is measured.
+        await delay(1_000 * scale)
         const measured = await round(perSecond)
         withReaders.push(measured)
         readers.send(measured.done)

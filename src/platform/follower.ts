@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Fenced, type Moved, moveCheckpoint, readCheckpoint, tellTrouble } from './checkpoint.ts'
 import type { Database, Pool } from './database.ts'
 import type { RecordedEvent, StoredEvent } from './event.ts'
-import { gather, holdBack, type Limits } from './gather.ts'
+import { gather, holdBack, type Limits, type Rest } from './gather.ts'
 import type { Term } from './lease.ts'
 import type { Logger } from './log.ts'
 import { comparePositions, formatPosition, type Position, START } from './position.ts'
@@ -27,6 +27,8 @@ export type FollowerOptions<Work> = {
   applyRefused?(db: Database, work: readonly Work[], moved: Moved, fault: unknown): Promise<void>
   /** Asked after every batch, and before the first: whether this has come as far as it is to come. Left out: it goes on for ever. */
   isThere?(position: Position): boolean
+  /** What comes meanwhile is decoded together, and applied together. Left out: what comes is decoded at once. */
+  readonly rest?: Rest<StoredEvent>
   /** Waited for after every batch. @param tookMs how long that took */
   pace?(tookMs: number): Promise<void>
   /** For how long the position may stand still, in milliseconds, while what comes means nothing here; it moves with the next that does. */
@@ -119,7 +121,7 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
     const leaving = new AbortController()
     const events = subscribe(comparePositions(position, START) === 0 ? null : position, AbortSignal.any([signal, leaving.signal]))
     try {
-      const batches = gather(steps(gather(events, sizeOf, limits)), ({ sizeBytes }) => sizeBytes, limits)
+      const batches = gather(steps(gather(events, sizeOf, limits, options.rest)), ({ sizeBytes }) => sizeBytes, limits)
       for await (const batch of holdBack(batches, isIdle, idleMs, limits.events)) {
         if (signal.aborted) return false
         const faulty = firstFaulty(batch, position)

@@ -10,7 +10,10 @@ import { isFaultOfData, Unapplicable } from './projector-fault.ts'
 import { createInterpreter } from './rows.ts'
 import { createTableStore } from './table-store.ts'
 
-export type ProjectorOptions = Pick<FollowerOptions<never>, 'pool' | 'log' | 'subscribe' | 'decode' | 'limits' | 'isThere' | 'pace'> & {
+export type ProjectorOptions = Pick<
+  FollowerOptions<never>,
+  'pool' | 'log' | 'subscribe' | 'decode' | 'limits' | 'isThere' | 'rest' | 'pace'
+> & {
   /** All that this code has; it leads those of them, in exactly its version, that are at the checkpoint. */
   readonly projections: readonly Projection[]
   /** Every type of event that is declared: those that no projection follows need not be decoded. Left out: all are decoded. */

@@ -3,6 +3,7 @@ import { gather, holdBack } from '../../src/platform/gather.ts'
 
 const sizeOf = (item: number) => item
 const all = { events: 1_000, bytes: 1_000_000 }
+const LONG_MS = 60_000
 
 /** Lets everything run that does not wait for a timer. */
 const settle = () => new Promise((resolve) => setImmediate(resolve))
@@ -27,6 +28,43 @@ t.test('what gathers while the consumer works comes together, and an idle consum
     await settle()
   }
   t.same((await batches.next()).value, [2, 3, 4])
+})
+
+t.test('in bulk it rests for long, but not once something comes that is awaited, nor when a batch is full', async (t) => {
+  let push = (_item: number) => {}
+  async function* source() {
+    yield* [1, 1]
+    for (;;) yield await new Promise<number>((resolve) => (push = resolve))
+  }
+  const isAwaited = (item: number) => item === 7
+  const rest = { ms: 1, bulk: { ms: LONG_MS, quietMs: LONG_MS, count: 2, isAwaited } }
+  const batches = gather(source(), sizeOf, { events: 5, bytes: 1_000_000 }, rest)
+  const come = async (...items: number[]) => {
+    const batch = batches.next()
+    for (const item of items) {
+      await settle()
+      push(item)
+    }
+    return (await batch).value
+  }
+  t.same(await come(), [1, 1])
+  t.same(await come(2, 3, 7), [2, 3, 7])
+  t.same(await come(1, 2, 3, 4, 5), [1, 2, 3, 4, 5])
+  t.same(await come(7), [7])
+  t.same(await come(1), [1], 'after one alone it rests as shortly as ever')
+})
+
+t.test('in bulk it rests no longer than something comes', async (t) => {
+  async function* source() {
+    yield* [1, 1]
+    await settle()
+    yield 2
+    await new Promise(() => {})
+  }
+  const rest = { ms: 0, bulk: { ms: LONG_MS, quietMs: 5, count: 2, isAwaited: () => false } }
+  const batches = gather(source(), sizeOf, all, rest)
+  t.same((await batches.next()).value, [1, 1])
+  t.same((await batches.next()).value, [2])
 })
 
 t.test('a batch holds no more items than it may, and no more bytes, but always one', async (t) => {
@@ -64,7 +102,6 @@ t.test('what the source throws comes after what it gave before', async (t) => {
 
 /** Even numbers are work. */
 const isIdle = (batch: readonly number[]) => batch.every((item) => item % 2 === 1)
-const LONG_MS = 60_000
 
 t.test('batches without work are held back until one comes with work, and are one with it', async (t) => {
   async function* source() {

@@ -25,14 +25,14 @@ export async function postForm(
 
 export async function upload(
   service: Service,
-  file: Uint8Array,
+  file: Uint8Array | Blob,
   me: readonly string[] = [],
   more: readonly (readonly [string, string])[] = [],
 ) {
   const answer = await postForm(service, [
     ...me.map((address) => ['me', address] as const),
     ...more,
-    ['file', new Blob([new Uint8Array(file)])],
+    ['file', file instanceof Blob ? file : new Blob([new Uint8Array(file)])],
   ])
   if (answer.status !== 202) throw new Error(`answered ${answer.status}: ${JSON.stringify(answer.body)}`)
   return answer

@@ -127,7 +127,7 @@ function membersOf(projections: readonly Projection[], rows: readonly Projection
   const at = new Map(rows.map((row) => [row.name, row]))
   const here = projections.filter(({ name, version }) => at.get(name)?.version === version)
   const interpreters = here.map((projection) => ({ name: projection.name, interpret: createInterpreter([projection]) }))
-  const store = createTableStore(here, rows[0]?.place ?? 'read', { refreshing: !inBulk })
+  const store = createTableStore(here, rows[0]?.place ?? 'read', { inBulk })
   const parks = (name: string) => at.get(name)?.parks ?? true
   return {
     types: new Set(here.flatMap(({ eventTypes }) => [...eventTypes])),

@@ -1,5 +1,5 @@
 import { type Database, type Query, sql } from './database.ts'
-import { type ColumnKind, type Projection, type Refresh, type Row, type RowWrite, snake, type Table } from './projection.ts'
+import { type ColumnKind, type Projection, type Refresh, type Row, type RowWrite, snake, type Table, type Value } from './projection.ts'
 import { createMemoryTable, isOneRow, keyText, tablesByName } from './rows.ts'
 import { withSpanOfBatch } from './tracing.ts'
 
@@ -36,10 +36,12 @@ export type TableStore = {
  * that has nothing to do is left out. The meaning of the writes is in rows.ts alone: here rows are only loaded and stored. The tables that
  * follow from others are refreshed after all that, once a batch.
  * @param schema where the tables are: `read`, or a scratch schema
- * @param refreshing false: the tables that follow from others are left to `refreshAll`
+ * @param inBulk most rows are new, and go in by COPY; the tables that follow from others are left to `refreshAll`
+ * @param few below so many rows of a table COPY costs more than it saves
  */
-export function createTableStore(projections: readonly Projection[], schema = 'read', { refreshing = true } = {}): TableStore {
-  const stores = new Map([...tablesByName(projections)].map(([name, table]) => [name, createOneTableStore(table, schema)]))
+export function createTableStore(projections: readonly Projection[], schema = 'read', { inBulk = false, few = 20 } = {}): TableStore {
+  const create = (table: Table) => createOneTableStore(table, schema, inBulk ? few : Number.POSITIVE_INFINITY)
+  const stores = new Map([...tablesByName(projections)].map(([name, table]) => [name, create(table)]))
   const refreshes = projections.flatMap((projection) => projection.refreshes.map((refresh) => bind(refresh, projection, schema)))
   return {
     async apply(db, writes) {
@@ -48,10 +50,10 @@ export function createTableStore(projections: readonly Projection[], schema = 'r
         for (const [name, ofTable] of Map.groupBy(writes, ({ table }) => table)) {
           touched.set(name, await stores.get(name)!.apply(db, ofTable))
         }
-        if (refreshing) for (const refresh of refreshes) await refresh(db, touched)
+        if (!inBulk) for (const refresh of refreshes) await refresh(db, touched)
       }
       // Who reads in bulk reads what was traced long ago: nobody looks at these traces any more.
-      await (refreshing ? withSpanOfBatch('project', writes, work) : work())
+      await (inBulk ? work() : withSpanOfBatch('project', writes, work))
     },
     load: async (db, table, keys) => (keys.length > 0 ? stores.get(table)!.load(db, keys) : []),
   }
@@ -109,38 +111,83 @@ function bind({ from, run }: Refresh, projection: Projection, schema: string) {
   }
 }
 
-function createOneTableStore(table: Table, schema: string) {
+function createOneTableStore(table: Table, schema: string, few: number) {
   const statements = compose(table, schema)
   const load = (db: Database, keys: readonly Row[]) => db.rows<Row>(statements.load(keys))
+  const store = async (db: Database, rows: readonly Row[]) => {
+    if (rows.length > 0) await db.rows(statements.store(rows))
+  }
+  const insert = createInsert(statements, store, few)
   return {
     load,
     /** Gives the keys of all rows that were written or removed. */
     async apply(db: Database, writes: readonly RowWrite[]): Promise<Row[]> {
       const memory = createMemoryTable(table)
       const awaited = rowsToLoad(table, writes)
-      if (awaited.length > 0) for (const row of await load(db, awaited)) memory.load(row)
+      const loaded = awaited.length > 0 ? await load(db, awaited) : []
+      for (const row of loaded) memory.load(row)
 
       for (const write of writes) memory.apply(write)
 
       const touched = new Map<string, Row>()
-      const groups = writes.filter((write) => !isOneRow(table, write)).map(({ row }) => row)
+      const removals = writes.filter(({ verb }) => verb === 'remove')
+      const groups = removals.filter((write) => !isOneRow(table, write)).map(({ row }) => row)
       for (const [length, prefixes] of Map.groupBy(groups, (row) => Object.keys(row).length)) {
         for (const key of await db.rows<Row>(statements.removeGroups(length, prefixes))) touched.set(keyText(table, key), key)
       }
-      const single = writes.filter((write) => isOneRow(table, write))
-      for (const { row } of single) touched.set(keyText(table, row), row)
-      const removed = new Map(single.filter(({ verb }) => verb === 'remove').map(({ row }) => [keyText(table, row), row]))
+      const removed = new Map(removals.filter((write) => isOneRow(table, write)).map(({ row }) => [keyText(table, row), row]))
       const gone = [...removed].filter(([key]) => !memory.get(key)).map(([, row]) => row)
       if (gone.length > 0) await db.rows(statements.remove(gone))
       const kept = memory.rows()
-      if (kept.length > 0) await db.rows(statements.store(kept))
+      const known = new Set([...removed.keys(), ...loaded.map((row) => keyText(table, row))])
+      const { old = [], fresh = [] } = Object.groupBy(kept, (row) => (known.has(keyText(table, row)) ? 'old' : 'fresh'))
+      await store(db, old)
+      await insert(db, fresh)
+      for (const write of writes) if (isOneRow(table, write)) touched.set(keyText(table, write.row), write.row)
       return [...touched.values()]
     },
   }
 }
 
+/** Postgres's code of a key that is there already. */
+const UNIQUE = '23505'
+const MOST_PASSED_OVER = 64
+
+/**
+ * Puts rows into a table of which it is not known whether it has them; in bulk hardly ever. COPY takes half the time of an insert that looks first, and says
+ * so when a key is there: then the rows are stored by that insert, and where it happens again and again COPY is not tried for a while.
+ */
+function createInsert(
+  { copy, lines }: ReturnType<typeof compose>,
+  store: (db: Database, rows: readonly Row[]) => Promise<void>,
+  few: number,
+) {
+  let passOver = 0
+  let refused = 0
+  return async (db: Database, rows: readonly Row[]): Promise<void> => {
+    if (!db.copy || rows.length < few) return store(db, rows)
+    if (passOver > 0) {
+      passOver -= 1
+      return store(db, rows)
+    }
+    await db.rows(sql.unsafe`savepoint copied`)
+    try {
+      await db.copy(copy, lines(rows))
+      refused = 0
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== UNIQUE) throw error
+      await db.rows(sql.unsafe`rollback to savepoint copied`)
+      await store(db, rows)
+      refused += 1
+      passOver = Math.min(2 ** refused, MOST_PASSED_OVER)
+    }
+    await db.rows(sql.unsafe`release savepoint copied`)
+  }
+}
+
 /** The keys whose first write in the batch is a `patch` or `merge`: those wait for the row, `put` and `remove` forget what came before. */
 function rowsToLoad(table: Table, writes: readonly RowWrite[]): Row[] {
+  if (!writes.some(({ verb }) => verb === 'patch' || verb === 'merge')) return []
   const first = new Map<string, RowWrite>()
   for (const write of writes) {
     if (!isOneRow(table, write)) continue
@@ -176,7 +223,12 @@ function compose(table: Table, schema: string) {
   const conflict =
     others.length > 0 ? raw(`do update set ${others.map((c) => `${quoted(c)} = excluded.${quoted(c)}`).join(', ')}`) : raw('do nothing')
   const selected = list(columns, (column) => `t.${quoted(column)} as "${column}"`)
+  const kinds = columns.map((column) => [column, table.columns[column] === 'json'] as const)
+  const line = (row: Row) => `${kinds.map(([column, isJson]) => asCopied(row[column]!, isJson)).join('\t')}\n`
   return {
+    copy: sql.unsafe`copy ${name} (${list(columns)}) from stdin` as Query,
+    /** What COPY takes of normalised rows. */
+    lines: (rows: readonly Row[]): string => rows.map(line).join(''),
     load: (rows: readonly Row[]): Query =>
       sql.unsafe`select ${selected} from ${keys(table.key, rows)} join ${name} t on ${same(table.key)}`,
     remove: (rows: readonly Row[]): Query => sql.unsafe`${remove(table.key, rows)}`,
@@ -187,4 +239,15 @@ function compose(table: Table, schema: string) {
       sql.unsafe`insert into ${name} (${list(columns)}) select * from json_to_recordset(${json(columns, rows)}::json) as k (${typed(columns)})
         on conflict (${list(table.key)}) ${conflict}`,
   }
+}
+
+const special = /[\\\n\r\t]/g
+const escapes: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+const escaped = (text: string) => text.replace(special, (character) => escapes[character]!)
+
+/** A normalised value in the text format of COPY. */
+function asCopied(value: Value, isJson: boolean): string {
+  if (value === null) return '\\N'
+  if (isJson) return escaped(JSON.stringify(value))
+  return typeof value === 'string' ? escaped(value) : String(value)
 }

@@ -1,4 +1,4 @@
-import type { ColumnKind, Value } from './projection.ts'
+import type { ColumnKind, Row, Value } from './projection.ts'
 
 /** Normalises one value of a column: equal things become equal values, and whatever comes out can be stored. Null stays null. */
 type Normalise = (value: unknown) => Value
@@ -13,14 +13,29 @@ export const normaliseValue: Record<ColumnKind, Normalise> = {
   text: nullable((value) => (typeof value === 'string' ? storableText(value) : fail('a text'))),
   integer: nullable(integer),
   boolean: nullable((value) => (typeof value === 'boolean' ? value : fail('true or false'))),
-  instant: nullable(instant),
+  instant: nullable(remembered(instant)),
   json: nullable(storableJson),
   count: (value) => integer(value ?? 0),
-  last: nullable(instant),
+  last: nullable(remembered(instant)),
 }
 
 function nullable(normalise: Normalise): Normalise {
   return (value) => (value === null || value === undefined ? null : normalise(value))
+}
+
+const REMEMBERED = 1_000
+
+/** One event names the same instant in many rows. */
+function remembered(normalise: Normalise): Normalise {
+  const known = new Map<unknown, Value>()
+  return (value) => {
+    const before = known.get(value)
+    if (before !== undefined) return before
+    const normalised = normalise(value)
+    if (known.size >= REMEMBERED) known.clear()
+    known.set(value, normalised)
+    return normalised
+  }
 }
 
 /** Never with the value itself: it may be personal, and this ends up in logs. */
@@ -58,17 +73,33 @@ function instant(value: unknown): string {
   return new Date(Math.min(Math.max(milliseconds, EARLIEST), LATEST)).toISOString()
 }
 
-/** Postgres stores neither NUL nor half a surrogate pair; broken mails contain both. */
-/** Text that Postgres takes: NUL and half a surrogate pair become U+FFFD. */
-export const storableText = (text: string): string => text.toWellFormed().replaceAll('\0', '\uFFFD')
+const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
+
+/** Text that Postgres takes: NUL and half a surrogate pair, which broken mails contain, become U+FFFD. */
+export const storableText = (text: string): string => (isStorable(text) ? text : text.toWellFormed().replaceAll('\0', '\uFFFD'))
+
+/** As nearly all is, so that nothing is made anew. */
+function isStorableJson(value: unknown): boolean {
+  if (typeof value === 'string') return isStorable(value)
+  if (value === null || typeof value === 'boolean') return true
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
+  if (Array.isArray(value)) return value.every(isStorableJson)
+  if (typeof value !== 'object' || 'toJSON' in value) return false
+  for (const name of Object.keys(value)) if (!isStorable(name) || !isStorableJson((value as Row)[name])) return false
+  return true
+}
 
 function storableJson(value: unknown): Value {
+  return isStorableJson(value) ? (value as Value) : madeStorable(value)
+}
+
+function madeStorable(value: unknown): Value {
   if (value === null || typeof value === 'boolean') return value
   if (typeof value === 'string') return storableText(value)
   if (typeof value === 'number') return Number.isFinite(value) ? value + 0 : null
-  if (Array.isArray(value)) return value.map((item) => storableJson(item ?? null))
+  if (Array.isArray(value)) return value.map((item) => madeStorable(item ?? null))
   if (typeof value !== 'object') return fail('JSON')
-  if ('toJSON' in value && typeof value.toJSON === 'function') return storableJson(value.toJSON())
+  if ('toJSON' in value && typeof value.toJSON === 'function') return madeStorable(value.toJSON())
   const entries = Object.entries(value).filter(([, item]) => item !== undefined)
-  return Object.fromEntries(entries.map(([name, item]) => [storableText(name), storableJson(item)]))
+  return Object.fromEntries(entries.map(([name, item]) => [storableText(name), madeStorable(item)]))
 }

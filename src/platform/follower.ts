@@ -63,6 +63,8 @@ export type Follower = {
 
 const MAX_BACKOFF_MS = 10_000
 const IDLE_MS = 20
+/** So many events are decoded before whatever else this process does has its turn. */
+const DECODED = 250
 
 /** Turns the log into something else, exactly once each event: one subscription, one position, one transaction a batch. */
 export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
@@ -119,7 +121,8 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
     const leaving = new AbortController()
     const events = subscribe(comparePositions(position, START) === 0 ? null : position, AbortSignal.any([signal, leaving.signal]))
     try {
-      const batches = gather(steps(gather(events, sizeOf, limits)), ({ sizeBytes }) => sizeBytes, limits)
+      const decoding = { ...limits, events: Math.min(limits.events, DECODED) }
+      const batches = gather(steps(gather(events, sizeOf, decoding)), ({ sizeBytes }) => sizeBytes, limits)
       for await (const batch of holdBack(batches, isIdle, idleMs, limits.events)) {
         if (signal.aborted) return false
         const faulty = firstFaulty(batch, position)

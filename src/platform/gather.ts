@@ -1,8 +1,9 @@
-export type Limits = { readonly events: number; readonly bytes: number }
+/** @property fillMs for so long a batch waits to become full, at the most: for whom it is no matter when an event comes; nothing waits unless given */
+export type Limits = { readonly events: number; readonly bytes: number; readonly fillMs?: number }
 
 /**
  * Natural batching: reads ahead while the consumer works, and hands over all that has gathered meanwhile, but no more than the limits (and always one).
- * An idle consumer gets what comes at once, so nothing ever waits for a batch to fill. When as much as one batch waits, reading pauses.
+ * An idle consumer gets what comes at once, and no batch waits to fill unless it is said how long. When as much as one batch waits, reading pauses.
  *
  * Leaving the loop stops reading at the source's next item; whoever owns the source ends one that is silent.
  * @throws what the source throws, after what came before it was handed over
@@ -15,6 +16,8 @@ export async function* gather<T>(source: AsyncIterable<T>, sizeOf: (item: T) => 
   let wakeConsumer = () => {}
   let wakeReader = () => {}
 
+  const isFull = () => waiting.length >= limits.events || sizeBytes >= limits.bytes
+
   const read = async () => {
     for await (const item of source) {
       if (left) return
@@ -22,7 +25,7 @@ export async function* gather<T>(source: AsyncIterable<T>, sizeOf: (item: T) => 
       waiting.push({ item, size })
       sizeBytes += size
       wakeConsumer()
-      while (!left && (waiting.length >= limits.events || sizeBytes >= limits.bytes)) await new Promise<void>((wake) => (wakeReader = wake))
+      while (!left && isFull()) await new Promise<void>((wake) => (wakeReader = wake))
     }
   }
   const finish = (how: { error?: unknown }) => {
@@ -47,8 +50,19 @@ export async function* gather<T>(source: AsyncIterable<T>, sizeOf: (item: T) => 
     return batch.map(({ item }) => item)
   }
 
+  const fill = async (ms: number) => {
+    let isLate = false
+    const timer = setTimeout(() => {
+      isLate = true
+      wakeConsumer()
+    }, ms)
+    while (!isLate && !end && !isFull()) await new Promise<void>((wake) => (wakeConsumer = wake))
+    clearTimeout(timer)
+  }
+
   try {
     for (;;) {
+      if (waiting.length > 0 && limits.fillMs !== undefined && !end && !isFull()) await fill(limits.fillMs)
       if (waiting.length > 0) yield take()
       else if (end) break
       else await new Promise<void>((wake) => (wakeConsumer = wake))

@@ -1,4 +1,5 @@
 import type { ColumnKind, Row, Value } from './projection.ts'
+import { remembered } from './remembered.ts'
 
 /** Normalises one value of a column: equal things become equal values, and whatever comes out can be stored. Null stays null. */
 type Normalise = (value: unknown) => Value
@@ -13,29 +14,14 @@ export const normaliseValue: Record<ColumnKind, Normalise> = {
   text: nullable((value) => (typeof value === 'string' ? storableText(value) : fail('a text'))),
   integer: nullable(integer),
   boolean: nullable((value) => (typeof value === 'boolean' ? value : fail('true or false'))),
-  instant: nullable(remembered(instant)),
+  instant: nullable(instant),
   json: nullable(storableJson),
   count: (value) => integer(value ?? 0),
-  last: nullable(remembered(instant)),
+  last: nullable(instant),
 }
 
 function nullable(normalise: Normalise): Normalise {
   return (value) => (value === null || value === undefined ? null : normalise(value))
-}
-
-const REMEMBERED = 1_000
-
-/** One event names the same instant in many rows. */
-function remembered(normalise: Normalise): Normalise {
-  const known = new Map<unknown, Value>()
-  return (value) => {
-    const before = known.get(value)
-    if (before !== undefined) return before
-    const normalised = normalise(value)
-    if (known.size >= REMEMBERED) known.clear()
-    known.set(value, normalised)
-    return normalised
-  }
 }
 
 /** Never with the value itself: it may be personal, and this ends up in logs. */
@@ -67,11 +53,14 @@ const LATEST = Date.parse('9999-12-31T23:59:59.999Z')
  * becomes the second before. Years that only one of JavaScript and Postgres can write (mails claim such) become the nearest that both can.
  */
 function instant(value: unknown): string {
-  if (typeof value !== 'string' || !zoned.test(value)) return fail('an instant with its time zone')
+  return typeof value === 'string' ? instantOf(value) : fail('an instant with its time zone')
+}
+const instantOf = remembered((value) => {
+  if (!zoned.test(value)) return fail('an instant with its time zone')
   const milliseconds = Date.parse(value.replace(/(:\d\d):60/, '$1:59'))
   if (Number.isNaN(milliseconds)) return fail('an instant')
   return new Date(Math.min(Math.max(milliseconds, EARLIEST), LATEST)).toISOString()
-}
+})
 
 const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 

@@ -8,6 +8,7 @@ import { comparePositions, formatPosition, type Position, START } from '../posit
 import type { Projection } from '../projection.ts'
 import { createProjector, ProjectionHalted } from '../projector.ts'
 import { Unapplicable } from '../projector-fault.ts'
+import { refreshedTables } from '../rows.ts'
 import { refreshAll } from '../table-store.ts'
 import { compareTables } from './compare.ts'
 import { inWords } from './difference.ts'
@@ -40,7 +41,7 @@ export type BuildOptions = {
 }
 
 const JOIN_AGAIN_MS = 200
-const BULK = { events: 2_000, bytes: 8 * 2 ** 20 }
+const BULK = { events: 2_000, bytes: 8 * 2 ** 20, fillMs: 100 }
 const INDEX_MEMORY = '256MB'
 
 /**
@@ -101,6 +102,11 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
 
   const finish = async () => {
     for (const { projection, row } of await members()) {
+      const analyze = async (isWanted: (name: string) => boolean) => {
+        for (const { name } of Object.values(projection.tables))
+          if (isWanted(name)) await pool.rows(sql.unsafe`analyze ${sql.identifier([row.place, name])}`)
+      }
+      const following = new Set(refreshedTables(projection))
       for (const table of Object.values(projection.tables)) {
         for (const statement of indexStatements(table, row.place)) {
           await here()
@@ -109,10 +115,10 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
             await db.rows(statement)
           })
         }
-        await pool.rows(sql.unsafe`analyze ${sql.identifier([row.place, table.name])}`)
       }
+      await analyze((name) => !following.has(name))
       await refreshAll(projection, row.place, fenced)
-      for (const { name } of Object.values(projection.tables)) await pool.rows(sql.unsafe`analyze ${sql.identifier([row.place, name])}`)
+      await analyze((name) => following.has(name))
     }
   }
 
@@ -121,11 +127,12 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
     const parked = await parkedStreams(pool, checkpoint, parkedVersion)
     // What a process before this one has read is not in this one's sample.
     if (sample.streams.length === 0) sample.look(await source.readAll(null, 1_000))
-    for (const { projection, row } of await members()) {
-      if (row.place !== 'building') continue
-      const streams = sample.streams.filter((stream) => !parked.has(projection.name, stream))
-      const wrong = await verifySample({ ...source, pool, projection, place: row.place, position, streams })
-      if (wrong) throw new ProjectionHalted(projection.name, new Error(`not switched, since ${wrong}`))
+    const built = (await members()).filter(({ row }) => row.place === 'building')
+    const projections = built.map(({ projection }) => projection)
+    const isLeftOut = ({ name }: Projection, stream: string) => parked.has(name, stream)
+    const wrong = await verifySample({ ...source, pool, projections, place: 'building', position, streams: sample.streams, isLeftOut })
+    if (wrong) throw new ProjectionHalted(wrong.projection, new Error(`not switched, since ${wrong.what}`))
+    for (const { projection, row } of built) {
       log.info(
         { projection: projection.name, version: row.version, rows: await countRows(pool, row.tables, row.place) },
         'the new tables are verified',

@@ -21,6 +21,32 @@ const {
 /** What more than so many have in common tells nobody from another: a switchboard's number, a name that everybody has. */
 const MOST = 50
 
+/** `told`, `reasoned` and `pairs`, to stand in a `with` behind `found`: what each pair is found by, and how much that says. */
+function pairsOfFound(duplicateKeys: Table) {
+  const weight = sql.fragment`case r.reason ${sql.join(
+    Object.entries(duplicateReasons).map(([reason, weight]) => sql.fragment`when ${reason} then ${weight}::float8`),
+    sql.fragment` `,
+  )} end`
+  return sql.fragment`told as (
+        select f.contact_id, f.other_id, case f.kind
+          when 'phone' then 'same-phone' when 'alias' then 'alias-address' when 'profile' then 'same-profile' when 'website' then 'same-website'
+          when 'local' then 'same-local-part'
+          else case when a.key = b.key then 'same-name-and-company' when (a.key is null or b.key is null) and f.key like '% %' then 'same-name' end
+        end as reason
+        from found f
+          left join ${duplicateKeys.sql} a on f.kind = 'name' and a.contact_id = f.contact_id and a.source = 'company'
+          left join ${duplicateKeys.sql} b on f.kind = 'name' and b.contact_id = f.other_id and b.source = 'company'
+      ), reasoned as (
+        select distinct t.contact_id, t.other_id, t.reason from told t where reason is not null
+          and (reason <> 'same-local-part' or not exists (
+            select from told o where o.contact_id = t.contact_id and o.other_id = t.other_id and o.reason = 'alias-address'))
+      ), pairs as (
+        select contact_id, other_id, jsonb_agg(reason order by reason) as reasons,
+          round(1000 * (1 - exp(sum(ln(1 - ${weight})))))::bigint as score
+        from reasoned r group by contact_id, other_id
+      )`
+}
+
 /**
  * The pairs of those who have a key in common, computed anew for everybody who has one that the batch touched, or for whom one has become too common or
  * rare enough by it.
@@ -28,15 +54,21 @@ const MOST = 50
 const refreshPairs: Refresh<Record<'duplicateKeys' | 'duplicatePairs', Table>> = {
   writes: ['duplicatePairs'],
   from: ['duplicateKeys'],
+  async anew(db, { duplicateKeys, duplicatePairs }) {
+    await db.rows(sql.unsafe`
+      with few as materialized (
+        select kind, key from ${duplicateKeys.sql} where kind <> 'company' group by kind, key having count(*) between 2 and ${MOST}
+      ), found as materialized (
+        select distinct k.contact_id, o.contact_id as other_id, kind, key
+        from few join ${duplicateKeys.sql} k using (kind, key) join ${duplicateKeys.sql} o using (kind, key) where k.contact_id < o.contact_id
+      ), ${pairsOfFound(duplicateKeys)}
+      insert into ${duplicatePairs.sql} (contact_id, other_id, score, reasons) select contact_id, other_id, score, reasons from pairs`)
+  },
   async run(db, { duplicateKeys, duplicatePairs }, touched) {
     const rows = touched('duplicateKeys')
     const column = (name: string) => rows.map((row) => row[name] as string)
     const few = sql.fragment`(select count(*) from (
       select from ${duplicateKeys.sql} c where c.kind = k.kind and c.key = k.key limit ${MOST + 1}) c) <= ${MOST}`
-    const weight = sql.fragment`case r.reason ${sql.join(
-      Object.entries(duplicateReasons).map(([reason, weight]) => sql.fragment`when ${reason} then ${weight}::float8`),
-      sql.fragment` `,
-    )} end`
     await db.rows(sql.unsafe`
       with touched as (
         select contact_id, kind, key from unnest(${sql.array(column('contactId'), 'uuid')}, ${sql.array(column('kind'), 'text')}, ${sql.array(column('key'), 'text')})
@@ -54,24 +86,7 @@ const refreshPairs: Refresh<Record<'duplicateKeys' | 'duplicatePairs', Table>> =
         from concerned c join ${duplicateKeys.sql} k using (contact_id), lateral (
           select contact_id from ${duplicateKeys.sql} o where o.kind = k.kind and o.key = k.key and o.contact_id <> k.contact_id offset 0
         ) o where k.kind <> 'company' and ${few}
-      ), told as (
-        select f.contact_id, f.other_id, case f.kind
-          when 'phone' then 'same-phone' when 'alias' then 'alias-address' when 'profile' then 'same-profile' when 'website' then 'same-website'
-          when 'local' then 'same-local-part'
-          else case when a.key = b.key then 'same-name-and-company' when (a.key is null or b.key is null) and f.key like '% %' then 'same-name' end
-        end as reason
-        from found f
-          left join ${duplicateKeys.sql} a on f.kind = 'name' and a.contact_id = f.contact_id and a.source = 'company'
-          left join ${duplicateKeys.sql} b on f.kind = 'name' and b.contact_id = f.other_id and b.source = 'company'
-      ), reasoned as (
-        select distinct t.contact_id, t.other_id, t.reason from told t where reason is not null
-          and (reason <> 'same-local-part' or not exists (
-            select from told o where o.contact_id = t.contact_id and o.other_id = t.other_id and o.reason = 'alias-address'))
-      ), pairs as (
-        select contact_id, other_id, jsonb_agg(reason order by reason) as reasons,
-          round(1000 * (1 - exp(sum(ln(1 - ${weight})))))::bigint as score
-        from reasoned r group by contact_id, other_id
-      ), gone as (
+      ), ${pairsOfFound(duplicateKeys)}, gone as (
         delete from ${duplicatePairs.sql} p where (p.contact_id in (select contact_id from concerned) or p.other_id in (select contact_id from concerned))
           and not exists (select from pairs n where n.contact_id = p.contact_id and n.other_id = p.other_id)
       )

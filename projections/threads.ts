@@ -5,6 +5,7 @@ import type { Refresh, Table } from '../src/platform/projection.ts'
 import { remembered } from '../src/platform/remembered.ts'
 import { toUuid } from '../src/platform/uuid.ts'
 import { baseSubject } from './base-subject.ts'
+import { makeThreads } from './threads-anew.ts'
 import { createUnion } from './union.ts'
 
 /*
@@ -18,7 +19,8 @@ import { createUnion } from './union.ts'
  */
 
 type Email = ReturnType<typeof emailEvents.EmailReceived>['data']
-type Tables = Record<'emails' | 'emailParties' | 'threadTokens' | 'threadMembers' | 'threads', Table>
+export type ThreadTables = Record<'emails' | 'emailParties' | 'threadTokens' | 'threadMembers' | 'threads', Table>
+type Tables = ThreadTables
 
 /** Hashes: equal things are found by them, and an index over them tells nobody's address. */
 const hash = (...parts: string[]) => hashOf(JSON.stringify(parts))
@@ -67,6 +69,7 @@ const uuids = (ids: Iterable<string>) => sql.array([...ids], 'uuid')
 export const refreshThreads: Refresh<Tables> = {
   writes: ['threadMembers', 'threads'],
   from: ['emails'],
+  anew: makeThreads,
   async run(db, tables, touched) {
     const arrived = touched('emails').map(({ emailId }) => emailId as string)
     const links = await topicLinks(db, tables, arrived)

@@ -65,13 +65,23 @@ const CHUNK = 5_000
 /**
  * Makes all rows of the tables that follow from others, where the others were filled without them. To repeat it changes nothing.
  * @param inTransaction runs each part by itself
+ * @param inLongTransaction the same for one that may take minutes
  */
 export async function refreshAll(
   projection: Projection,
   schema: string,
   inTransaction: <T>(work: (db: Database) => Promise<T>) => Promise<T>,
+  inLongTransaction = inTransaction,
 ): Promise<void> {
   for (const refresh of projection.refreshes) {
+    const { anew, writes } = refresh
+    const here = tablesIn(projection, schema)
+    const isEmpty = async (db: Database) => {
+      for (const noun of writes) if ((await db.rows(sql.unsafe`select from ${here[noun]!.sql} limit 1`)).length > 0) return false
+      return true
+    }
+    const isDone = anew && (await inLongTransaction(async (db) => (await isEmpty(db)) && (await anew(db, here).then(() => true))))
+    if (isDone) continue
     const run = bind(refresh, projection, schema)
     for (const noun of refresh.anewFrom ?? refresh.from) {
       const table = projection.tables[noun]!
@@ -101,10 +111,14 @@ function pageOfKeys({ name, key, columns }: Table, schema: string, after: Row | 
     where ${values ? sql.fragment`(${list}) > (${values})` : sql.fragment`true`} order by ${list} limit ${CHUNK}`
 }
 
+function tablesIn(projection: Projection, schema: string): Record<string, Table> {
+  const here = Object.entries(projection.tables).map(([noun, table]) => [noun, { ...table, sql: sql.identifier([schema, table.name]) }])
+  return Object.fromEntries(here)
+}
+
 /** A refresh over the tables where they are. */
 function bind({ from, run }: Refresh, projection: Projection, schema: string) {
-  const here = Object.entries(projection.tables).map(([noun, table]) => [noun, { ...table, sql: sql.identifier([schema, table.name]) }])
-  const tables = Object.fromEntries(here) as Record<string, Table>
+  const tables = tablesIn(projection, schema)
   return async (db: Database, touched: ReadonlyMap<string, readonly Row[]>) => {
     const keys = (noun: string) => touched.get(tables[noun]!.name) ?? []
     if (from.some((noun) => keys(noun).length > 0)) await run(db, tables, keys)

@@ -118,6 +118,7 @@ t.test('after any history, cut into any batches, threads and statistics are what
         from = to
         await fits(tables, worldAfter(events.slice(0, to)))
       }
+      await tables.makeAnew(emails)
     }),
     { numRuns: runs },
   )
@@ -140,6 +141,7 @@ t.test('replies that name no other mail follow their subject, whatever comes bet
         await tables.project(all.slice(from, from + size))
         await fits(tables, worldAfter(events.slice(0, from + size)))
       }
+      await tables.makeAnew(emails)
     }),
     { numRuns: runs },
   )

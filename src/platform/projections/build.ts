@@ -77,17 +77,22 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
     await projector.lead(term)
     return projector
   }
-  /** In this term only. */
-  const fenced = async <T>(work: (db: Database) => Promise<T>): Promise<T> => {
-    const began = performance.now()
-    const { position } = await here()
-    const result = await pool.transaction(async (db) => {
-      await moveCheckpoint(db, checkpoint, term.epoch, position, position)
-      return work(db)
-    })
-    await pace(performance.now() - began)
-    return result
-  }
+  /** In this term only. @param isLong its row is locked at the end, or else the lease that is in it could not be renewed meanwhile */
+  const fencing =
+    (isLong: boolean) =>
+    async <T>(work: (db: Database) => Promise<T>): Promise<T> => {
+      const began = performance.now()
+      const { position } = await here()
+      const fence = (db: Database) => moveCheckpoint(db, checkpoint, term.epoch, position, position)
+      const result = await pool.transaction(async (db) => {
+        if (!isLong) await fence(db)
+        const done = await work(db)
+        if (isLong) await fence(db)
+        return done
+      })
+      await pace(performance.now() - began)
+      return result
+    }
   const here = async () => {
     const at = await readCheckpoint(pool, checkpoint)
     if (at?.epoch !== term.epoch) throw new Fenced()
@@ -117,7 +122,7 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
         }
       }
       await analyze((name) => !following.has(name))
-      await refreshAll(projection, row.place, fenced)
+      await refreshAll(projection, row.place, fencing(false), fencing(true))
       await analyze((name) => following.has(name))
     }
   }

@@ -38,6 +38,23 @@ t.test('a batch holds no more items than it may, and no more bytes, but always o
   t.same(await batches({ bytes: 10 }, [50, 60]), [[50], [60]])
 })
 
+t.test('where it is said how long, a batch waits to be full, or for the end', async (t) => {
+  const filled = (fillMs: number, events: number, items: AsyncIterable<number>) => gather(items, sizeOf, { ...all, events, fillMs })
+  async function* slowly() {
+    for (const item of [1, 2, 3, 4, 5]) {
+      await settle()
+      yield item
+    }
+  }
+  t.same(await Array.fromAsync(filled(60_000, 2, slowly())), [[1, 2], [3, 4], [5]])
+  async function* silent() {
+    yield 1
+    await new Promise(() => {})
+  }
+  const batches = filled(1, 2, silent())
+  t.same((await batches.next()).value, [1], 'but no longer than that')
+})
+
 t.test('reading pauses while a batch waits that is as large as one may be', async (t) => {
   let read = 0
   async function* source() {

@@ -41,7 +41,7 @@ import { type ApiKeys, createApiKeys } from './platform/api-keys.ts'
 import { createAnswerCache } from './platform/http/answer-cache.ts'
 import { commandRoute, type Preview, type View } from './platform/http/commands.ts'
 import { type Check, healthRoutes } from './platform/http/health.ts'
-import type { LimitsByRole } from './platform/http/limits.ts'
+import { createLimits, type LimitsByRole } from './platform/http/limits.ts'
 import { openapiRoutes } from './platform/http/openapi.ts'
 import { queryRoute, type Tables } from './platform/http/queries.ts'
 import { secureHeaders } from './platform/http/secure-headers.ts'
@@ -130,14 +130,14 @@ export async function createApp(options: Options): Promise<App> {
   const { services, tables, checks, adminKey, rateLimits, cacheBytes = CACHE_BYTES, version, log, ...http } = options
   const { pool, store, runner, claims, vault, jobs } = services
   const keys = createApiKeys(pool, adminKey, { permissionsOf })
-  const limits = rateLimits && { byRole: rateLimits, counted: createRateLimits(pool) }
+  const limits = rateLimits && createLimits(keys, rateLimits, createRateLimits(pool))
   const server = createServer({ keys, access, log, ...(limits && { limits }), atOnce: http.atOnce, tls: http.tls })
   await secureHeaders(server, { origins: http.origins ?? [], hasTls: http.tls !== undefined })
   const secret = vault.secret('requests')
   const metrics = createMetrics()
   requestMetrics(metrics, server)
   recordWhatIsRead(server, recordedReads, services.reads)
-  overloadMetrics(metrics, server.overload)
+  overloadMetrics(metrics, server.overload, limits)
   const progress = createProgress(pool, store)
   await openapiRoutes(server, version)
   const { setClosing } = healthRoutes(

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
-import type { WithDefault } from './enrichment/settings.ts'
 import { Fault } from './platform/fault.ts'
 import { settings } from './settings.ts'
 
@@ -16,27 +15,11 @@ export class ConfigError extends Fault {
 
 type Settings = typeof settings
 type Value<Name extends keyof Settings> = ReturnType<Settings[Name]['parse']>
-type Required =
-  | 'port'
-  | 'host'
-  | 'dataFolder'
-  | 'logLevel'
-  | 'serviceUrl'
-  | 'publicUrl'
-  | 'gmailQuotaUnits'
-  | 'gmailQuotaSeconds'
-  | 'mailboxSyncSeconds'
-  | 'rateLimits'
-  | 'atOnce'
-  | 'demoMails'
-  | 'snapshots'
-  | 'snapshotsMebibytes'
-  | 'cacheMebibytes'
-  | 'erasureRewriteAt'
-  | WithDefault
+/** The address of the service follows from another setting where it is not given. */
+type Present = { [N in keyof Settings]: Settings[N] extends { default: string } ? N : never }[keyof Settings] | 'serviceUrl'
 
 /** The checked settings. Optional ones that nobody set are not there. */
-export type Config = Readonly<{ [Name in Required]: Value<Name> } & { [Name in Exclude<keyof Settings, Required>]?: Value<Name> }>
+export type Config = Readonly<{ [Name in Present]: Value<Name> } & { [Name in Exclude<keyof Settings, Present>]?: Value<Name> }>
 
 /** The process's environment over the `.env` file of the working directory, as `process.loadEnvFile` would have it. */
 export function environment(): NodeJS.ProcessEnv {

@@ -4,7 +4,10 @@
  */
 export type Setting<Value> = { name: string; default?: string; description: string; parse: (text: string) => Value }
 
-export const setting = <Value>(setting: Setting<Value>) => setting
+/** One that always has a value. */
+export const setting = <Value>(setting: Setting<Value> & { default: string }) => setting
+/** One that may be unset. */
+export const optional = <Value>(setting: Setting<Value> & { default?: never }) => setting
 
 export const matching = (pattern: RegExp, expected: string) => (text: string) => {
   if (pattern.test(text)) return text

@@ -3,7 +3,7 @@ import { enrichmentSettings } from './enrichment/settings.ts'
 import { erasureSettings } from './erasure/settings.ts'
 import { mailboxSettings } from './mailboxes/settings.ts'
 import type { AwsKmsAddress } from './platform/kms-aws.ts'
-import { httpUrl, matching, setting, wholeNumber } from './setting.ts'
+import { httpUrl, matching, optional, setting, wholeNumber } from './setting.ts'
 
 const port = (text: string) => {
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text)
@@ -91,79 +91,79 @@ export const settings = {
     description: 'Folder of the embedded servers and of what is kept beside the log',
     parse: (text) => resolve(text),
   }),
-  adminKey: setting({
+  adminKey: optional({
     name: 'SMARTCRM_ADMIN_KEY',
     description: 'API key to accept as administrator, instead of one made at the first start; at least 16 characters',
     parse: matching(/^[\x21-\x7e]{16,}$/, 'at least 16 characters, without spaces or letters beyond ASCII'),
   }),
-  masterKey: setting({
+  masterKey: optional({
     name: 'SMARTCRM_MASTER_KEY',
     description:
       'Key that wraps the keys of all personal data: 32 bytes as base64 or hex; or awskms:KEY?region=…, an AWS KMS key that wraps it (and &endpoint=https://… if it is not at Amazon). Unset: made once and kept in a file in the data folder',
     parse: masterKey,
   }),
-  newMasterKey: setting({
+  newMasterKey: optional({
     name: 'SMARTCRM_NEW_MASTER_KEY',
     description: 'For `smartcrm vault rotate`: what SMARTCRM_MASTER_KEY will be, when it is not kept in the data folder',
     parse: masterKey,
   }),
-  eventStoreUrl: setting({
+  eventStoreUrl: optional({
     name: 'EVENTSTORE_URL',
     description: 'EventStoreDB or KurrentDB to use (esdb://…, esdb+discover://…). Unset: the embedded event store',
     parse: eventStoreUrl,
   }),
-  databaseUrl: setting({
+  databaseUrl: optional({
     name: 'DATABASE_URL',
     description: 'Postgres to use (postgres://…). Unset: the embedded Postgres',
     parse: matching(/^postgres(ql)?:\/\/\S+\/\S+$/, 'postgres://user:password@host:port/database'),
   }),
-  blobs: setting({
+  blobs: optional({
     name: 'BLOBS_URL',
     description:
       'Where mails and attachments are kept: a bucket, s3://bucket/prefix?region=… (and &endpoint=https://… if it is not at Amazon). Unset: a folder in the data folder',
     parse: bucketAddress,
   }),
-  s3AccessKeyId: setting({
+  s3AccessKeyId: optional({
     name: 'AWS_ACCESS_KEY_ID',
     description: 'Who we are at the bucket of BLOBS_URL and at AWS KMS',
     parse: matching(/^[\x21-\x7e]+$/, 'the id of an access key, without spaces'),
   }),
-  s3SecretAccessKey: setting({
+  s3SecretAccessKey: optional({
     name: 'AWS_SECRET_ACCESS_KEY',
     description: 'The secret that belongs to AWS_ACCESS_KEY_ID',
     parse: matching(/^[\x21-\x7e]+$/, 'a key, without spaces'),
   }),
-  eventStorePort: setting({ name: 'EVENTSTORE_PORT', description: 'Port of the embedded event store. Unset: any free one', parse: port }),
-  postgresPort: setting({ name: 'POSTGRES_PORT', description: 'Port of the embedded Postgres. Unset: any free one', parse: port }),
+  eventStorePort: optional({ name: 'EVENTSTORE_PORT', description: 'Port of the embedded event store. Unset: any free one', parse: port }),
+  postgresPort: optional({ name: 'POSTGRES_PORT', description: 'Port of the embedded Postgres. Unset: any free one', parse: port }),
   logLevel: setting({ name: 'LOG_LEVEL', default: 'info', description: `How much is logged: ${logLevels.join(', ')}`, parse: logLevel }),
-  tracesUrl: setting({
+  tracesUrl: optional({
     name: 'OTEL_EXPORTER_OTLP_ENDPOINT',
     description:
       'Collector that traces are sent to, as JSON over HTTP, for example http://localhost:4318; how, the other OTEL_EXPORTER_OTLP_* variables say. Unset: there are none',
     parse: httpUrl,
   }),
-  tracesSampler: setting({
+  tracesSampler: optional({
     name: 'OTEL_TRACES_SAMPLER',
     description:
       'Which traces are kept: always_on, always_off, traceidratio, or these with parentbased_ before. Unset: parentbased_always_on',
     parse: matching(/^(parentbased_)?(always_on|always_off|traceidratio)$/, 'a sampler, like parentbased_traceidratio'),
   }),
-  tracesRatio: setting({
+  tracesRatio: optional({
     name: 'OTEL_TRACES_SAMPLER_ARG',
     description: 'The share of traces that traceidratio keeps, from 0 to 1',
     parse: (text) => Number(matching(/^(0|1|0?\.\d+|1\.0+)$/, 'a number from 0 to 1')(text)),
   }),
-  tracesDisabled: setting({
+  tracesDisabled: optional({
     name: 'OTEL_SDK_DISABLED',
     description: 'true: no traces, whatever else is set',
     parse: (text) => text.toLowerCase() === 'true',
   }),
-  serviceUrl: setting({
+  serviceUrl: optional({
     name: 'SMARTCRM_URL',
     description: 'Where the command line finds the service. Unset: this machine and PORT',
     parse: httpUrl,
   }),
-  apiKey: setting({
+  apiKey: optional({
     name: 'SMARTCRM_KEY',
     description: 'API key that the command line uses',
     parse: matching(/^[\x21-\x7e]+$/, 'an API key, without spaces'),
@@ -182,7 +182,7 @@ export const settings = {
       'How many questions, and how many commands, an API process works on at once at most; when answers take long it takes fewer. The others are answered 503 at once',
     parse: (text) => Number(matching(/^[1-9]\d{0,4}$/, 'a number from 1 to 99999')(text)),
   }),
-  origins: setting({
+  origins: optional({
     name: 'CORS_ORIGINS',
     description: 'Origins of web pages that may ask the API from a browser, parted by commas, like https://crm.example.com. Unset: none',
     parse: (text) =>
@@ -190,12 +190,12 @@ export const settings = {
         .split(',')
         .map((origin) => matching(/^https?:\/\/[\w.-]+(:\d+)?$/, 'origins like https://crm.example.com, without a path')(origin.trim())),
   }),
-  tlsCertFile: setting({
+  tlsCertFile: optional({
     name: 'TLS_CERT_FILE',
     description: 'File with the certificate, and those it is signed by (PEM): the API is served over TLS then. Unset: over plain HTTP',
     parse: (text) => resolve(text),
   }),
-  tlsKeyFile: setting({
+  tlsKeyFile: optional({
     name: 'TLS_KEY_FILE',
     description: 'File with the private key of TLS_CERT_FILE (PEM)',
     parse: (text) => resolve(text),
@@ -203,7 +203,7 @@ export const settings = {
   ...enrichmentSettings,
   ...mailboxSettings,
   ...erasureSettings,
-  demo: setting({
+  demo: optional({
     name: 'SMARTCRM_DEMO',
     description: '1: a demo with a made-up mailbox, in the folder ./data/demo unless SMARTCRM_DATA is set; as `smartcrm start --demo`',
     parse: (text) => matching(/^(0|1|true|false)$/, '1 or 0')(text) === '1' || text === 'true',

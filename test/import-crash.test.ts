@@ -57,6 +57,7 @@ t.test('an import survives kill -9 of everything, and its repetition changes not
 const importFile = (t: Test, url: string) =>
   startNode(t, [main, 'import', file], { cwd: folder, env: { ...ownEnvironment, SMARTCRM_URL: url, SMARTCRM_KEY: key, NO_COLOR: '1' } })
 
+// biome-ignore lint/suspicious/noExplicitAny: answers of every shape
 const ask = async (url: string): Promise<any> => (await fetch(url, { headers: { authorization: `Bearer ${key}` } })).json()
 
 /** Every event of the CRM, in order. */

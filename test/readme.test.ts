@@ -34,7 +34,7 @@ t.test('the first session of the README goes as it says', { skip: hasCurl ? fals
     t.ok(answer?.kind.endsWith('answer'), 'a command is followed by its answer')
     const script = text
       .replaceAll('http://localhost:3000', api.url)
-      .replaceAll('npx smartcrm', join(root, 'node_modules/.bin/node') + ' ' + join(root, 'src/main.ts'))
+      .replaceAll('npx smartcrm', `${join(root, 'node_modules/.bin/node')} ${join(root, 'src/main.ts')}`)
     const printed = await shell(script, folder, { KEY: adminKey, SMARTCRM_URL: api.url })
     const pattern = patternOf(answer!.text, answer!.kind.startsWith('json'))
     const said = answer!.kind.startsWith('json') ? withoutSpace(printed) : printed.replaceAll('\r', '')

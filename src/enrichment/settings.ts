@@ -1,8 +1,4 @@
-import { httpUrl, jsonObject, matching, type Setting, usDollars, wholeNumber } from '../setting.ts'
-
-// Their types tell those that always have a value from those that may be unset (`WithDefault`).
-const setting = <Value>(setting: Setting<Value> & { default: string }) => setting
-const optional = <Value>(setting: Setting<Value>) => setting
+import { httpUrl, jsonObject, matching, optional, setting, usDollars, wholeNumber } from '../setting.ts'
 
 const secret = matching(/^[\x21-\x7e]+$/, 'a key, without spaces')
 const word = matching(/^[\w./~:-]+$/, 'a name, without spaces')
@@ -162,7 +158,7 @@ export const enrichmentSettings = {
 
 type Declared = typeof enrichmentSettings
 /** Those that are always there. */
-export type WithDefault = { [N in keyof Declared]: Declared[N] extends { default: string } ? N : never }[keyof Declared]
+type WithDefault = { [N in keyof Declared]: Declared[N] extends { default: string } ? N : never }[keyof Declared]
 type ValueOf<N extends keyof Declared> = ReturnType<Declared[N]['parse']>
 
 /** What enrichment goes by. */

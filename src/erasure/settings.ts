@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { matching, setting } from '../setting.ts'
+import { matching, optional, setting } from '../setting.ts'
 
 const timeOfDay = (text: string): number => {
   const [, hours, minutes] = /^([01]\d|2[0-3]):([0-5]\d)$/.exec(text) ?? []
@@ -14,7 +14,7 @@ const paths = (text: string): string[] => {
 }
 
 export const erasureSettings = {
-  erasureConfirmation: setting({
+  erasureConfirmation: optional({
     name: 'ERASURE_CONFIRMATION',
     description: 'true: a person is erased only when a second API key has confirmed it',
     parse: (text) => matching(/^(true|false)$/, 'true or false')(text) === 'true',
@@ -25,13 +25,13 @@ export const erasureSettings = {
     description: 'When (UTC) tables and write-ahead log are written anew after something was erased, so that it is gone from the disk too',
     parse: timeOfDay,
   }),
-  erasureList: setting({
+  erasureList: optional({
     name: 'ERASURE_LIST',
     description:
       'File with the list of erasures, by which they are made again after a backup from before them was restored. Not to be restored itself; all workers need it. Unset: erasures.jsonl in the data folder',
     parse: (text) => resolve(text),
   }),
-  erasureLogs: setting({
+  erasureLogs: optional({
     name: 'ERASURE_LOGS',
     description: 'Files and folders that the log is written to, parted by commas: what was erased is looked for in them too',
     parse: paths,

@@ -1,5 +1,5 @@
 import { type GmailPrices, gmailPrices } from '../providers/gmail-prices.ts'
-import { httpUrl, matching, setting, wholeNumber } from '../setting.ts'
+import { httpUrl, matching, optional, setting, wholeNumber } from '../setting.ts'
 
 const usual = Object.entries(gmailPrices).map(([method, units]) => `${method}=${units}`)
 
@@ -12,43 +12,43 @@ const prices = (text: string): Partial<GmailPrices> => {
 
 /** The settings of mailboxes; src/settings.ts takes them into its list. */
 export const mailboxSettings = {
-  publicUrl: setting({
+  publicUrl: optional({
     name: 'SMARTCRM_PUBLIC_URL',
     description: 'Where browsers and Google find the service, for example https://crm.example.com. Unset: SMARTCRM_URL',
     parse: httpUrl,
   }),
-  googleClientId: setting({
+  googleClientId: optional({
     name: 'GOOGLE_CLIENT_ID',
     description: 'Who we are at Google: the OAuth client that people let read their Gmail. Unset: no mailbox can be connected',
     parse: matching(/^[\x21-\x7e]+$/, 'the id of an OAuth client, without spaces'),
   }),
-  googleClientSecret: setting({
+  googleClientSecret: optional({
     name: 'GOOGLE_CLIENT_SECRET',
     description: 'The secret that belongs to GOOGLE_CLIENT_ID',
     parse: matching(/^[\x21-\x7e]+$/, 'a secret, without spaces'),
   }),
-  googleUrl: setting({
+  googleUrl: optional({
     name: 'GOOGLE_URL',
     description: "Base address of something that answers in Google's place, for tests. Unset: Google's own addresses",
     parse: httpUrl,
   }),
-  gmailPrices: setting({
+  gmailPrices: optional({
     name: 'GMAIL_PRICES',
     description: `What calls of Gmail cost in quota units, where that is not ${usual.join(',')}`,
     parse: prices,
   }),
-  gmailPushTopic: setting({
+  gmailPushTopic: optional({
     name: 'GMAIL_PUSH_TOPIC',
     description:
       'Topic of Google Pub/Sub that Gmail is to tell of new mail, as projects/…/topics/…; its push subscription posts to /v1/hooks/gmail. Unset: mailboxes are only looked at every minute',
     parse: matching(/^projects\/[^/\s]+\/topics\/[^/\s]+$/, 'projects/PROJECT/topics/TOPIC'),
   }),
-  gmailPushAccount: setting({
+  gmailPushAccount: optional({
     name: 'GMAIL_PUSH_ACCOUNT',
     description: 'The service account whose token the push subscription sends, without which nothing is believed',
     parse: matching(/^[^\s@]+@[^\s@]+$/, 'the address of a service account'),
   }),
-  gmailPushAudience: setting({
+  gmailPushAudience: optional({
     name: 'GMAIL_PUSH_AUDIENCE',
     description: 'The audience of that token. Unset: the address that is posted to, SMARTCRM_PUBLIC_URL and /v1/hooks/gmail',
     parse: matching(/^\S+$/, 'an audience, without spaces'),

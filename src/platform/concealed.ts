@@ -68,7 +68,7 @@ export async function openConcealed(pool: Pool, secret: Buffer): Promise<Conceal
       await pool
         .transaction(async (db) => {
           await db.rows(sql.unsafe`
-            insert into vault.concealed as c (digest, revision, until_commit) values (${digest}, ${revision}, ${until && until.commit})
+            insert into vault.concealed as c (digest, revision, until_commit) values (${digest}, ${revision}, ${until?.commit ?? null})
             on conflict (digest) do update set revision = excluded.revision, until_commit = excluded.until_commit, changed_at = clock_timestamp()
               where c.revision < excluded.revision`)
           await db.rows(sql.unsafe`select pg_notify(${CONCEALED_CHANNEL}, '')`)

@@ -102,6 +102,9 @@ const copy = (client: pg.ClientBase, text: string, lines: string): Promise<void>
     client.query(query)
   })
 
+/** Postgres ended one of several transactions that waited for each other; it did nothing, and may be tried again (PostgreSQL manual, §13.3.4). */
+export const isDeadlock = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '40P01'
+
 /** Undefined table: at the very first start the API may be up before the projector is. */
 export const isTableMissing = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '42P01'
 

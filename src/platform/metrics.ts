@@ -57,15 +57,20 @@ async function tellAnew(metric: Gauge | Counter, tell: Told['tell'], sample: Sam
   await tell(sample).catch(clear)
 }
 
-/** How many requests were turned away because there was too much to do, and how many are worked on at once. */
+/** How many requests were turned away before anything was done for them, and how many are worked on at once. */
 export function overloadMetrics(
   metrics: Metrics,
   { shed, atOnce }: { shed: () => number; atOnce: () => Readonly<Record<string, number>> },
+  limits: { turnedAway: () => number } | undefined,
 ): void {
   counter(metrics, {
-    name: 'smartcrm_http_requests_shed_total',
-    help: 'Requests that were answered 503 at once because the process had as much to do as it could.',
-    tell: async (sample) => sample({}, shed()),
+    name: 'smartcrm_http_requests_turned_away_total',
+    help: 'Requests that were answered at once: 503 because the process had as much to do as it could (overloaded), or 429 because the key had been told already that it is beyond its limit (rate-limited).',
+    labels: ['reason'],
+    tell: async (sample) => {
+      sample({ reason: 'overloaded' }, shed())
+      sample({ reason: 'rate-limited' }, limits?.turnedAway() ?? 0)
+    },
   })
   gauge(metrics, {
     name: 'smartcrm_http_requests_at_once',

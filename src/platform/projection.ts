@@ -106,8 +106,11 @@ export type QueryEndpoint<P extends TObject = TObject, Q extends TObject = TObje
 export const query = <P extends TObject, Q extends TObject, R extends TSchema>(endpoint: QueryEndpoint<P, Q, R>) =>
   endpoint as unknown as QueryEndpoint
 
+// biome-ignore lint/suspicious/noExplicitAny: tables of every kind; what a table has is inferred from each
+type Declarations = Record<string, TableDeclaration<any, any>>
+
 /** The tables of a projection as its handlers get them. */
-export type TablesOf<T extends Record<string, TableDeclaration<any, any>>> = {
+export type TablesOf<T extends Declarations> = {
   [N in keyof T]: T[N] extends TableDeclaration<infer C, infer K> ? Table<C, K> : never
 }
 
@@ -156,7 +159,7 @@ export type Projection = {
  * @param on one handler an event type that it follows; what it returns is applied by the projector
  * @param refresh keeps the tables that follow from the others
  */
-export function projection<const T extends Record<string, TableDeclaration<any, any>>, const E extends EventTypes>(declared: {
+export function projection<const T extends Declarations, const E extends EventTypes>(declared: {
   name: string
   version: number
   tables: T

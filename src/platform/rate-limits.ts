@@ -8,6 +8,8 @@ export type Allowance = { readonly isAllowed: boolean; readonly remaining: numbe
 export type RateLimits = {
   /** Counts one request. At once while the process has some in hand; else it gets more first. Never fails. */
   take(key: string, limit: RateLimit): Allowance | Promise<Allowance>
+  /** How long somebody has to wait who was told already that nothing is left to him of his present window; null for anybody else. Counts nothing. */
+  spent(key: string, limit: RateLimit): Allowance | null
 }
 
 /** The share of what is left that a process takes at once: so many requests cost one statement, and little is left over in the hands of others at the end. */
@@ -16,8 +18,11 @@ const SHARE = 8
 const PATIENCE_MS = 500
 const ALONE_SECONDS = 5
 
-/** @property inHand what this process may still let through in the window. @property elsewhere what nobody has taken yet */
-type Hand = { inHand: number; elsewhere: number; readonly endsAt: number; readonly limit: RateLimit }
+/**
+ * @property inHand what this process may still let through in the window. @property elsewhere what nobody has taken yet
+ * @property isTold a request was refused
+ */
+type Hand = { inHand: number; elsewhere: number; readonly endsAt: number; readonly limit: RateLimit; isTold: boolean }
 
 /**
  * Limits in fixed windows, which begin at multiples of their length by the clock of Postgres, shared by all processes. No more than the limit is ever let
@@ -49,10 +54,16 @@ export function createRateLimits(pool: Pick<Pool, 'rows'>, patienceMs = PATIENCE
       const { used, granted, restMs } = row!
       // Of a window of another length, which this key had until just now, no more than one of ours is waited for.
       const endsAt = performance.now() + Math.min(Number(restMs), seconds * 1000)
-      return { inHand: Number(granted), elsewhere: Math.max(0, requests - Number(used)), endsAt, limit }
+      return { inHand: Number(granted), elsewhere: Math.max(0, requests - Number(used)), endsAt, limit, isTold: false }
     } catch {
       const alone = Math.min(seconds, ALONE_SECONDS)
-      return { inHand: Math.ceil((requests * alone) / seconds), elsewhere: 0, endsAt: performance.now() + alone * 1000, limit }
+      return {
+        inHand: Math.ceil((requests * alone) / seconds),
+        elsewhere: 0,
+        endsAt: performance.now() + alone * 1000,
+        limit,
+        isTold: false,
+      }
     }
   }
 
@@ -69,14 +80,21 @@ export function createRateLimits(pool: Pick<Pool, 'rows'>, patienceMs = PATIENCE
     return asked
   }
 
+  const isOf = (hand: Hand | undefined, { requests, seconds }: RateLimit): hand is Hand =>
+    hand !== undefined && hand.endsAt > performance.now() && hand.limit.requests === requests && hand.limit.seconds === seconds
+  const left = ({ inHand, elsewhere, endsAt }: Hand, isAllowed: boolean): Allowance => ({
+    isAllowed,
+    remaining: inHand + elsewhere,
+    resetSeconds: Math.ceil((endsAt - performance.now()) / 1000),
+  })
+
   /** What the hand gives; null where there is none, or more is to be had. */
-  const fromHand = (hand: Hand | undefined, { requests, seconds }: RateLimit): Allowance | null => {
-    const now = performance.now()
-    const isOver = !hand || hand.endsAt <= now || hand.limit.requests !== requests || hand.limit.seconds !== seconds
-    if (isOver || (hand.inHand === 0 && hand.elsewhere > 0)) return null
+  const fromHand = (hand: Hand | undefined, limit: RateLimit): Allowance | null => {
+    if (!isOf(hand, limit) || (hand.inHand === 0 && hand.elsewhere > 0)) return null
     const isAllowed = hand.inHand > 0
     if (isAllowed) hand.inHand -= 1
-    return { isAllowed, remaining: hand.inHand + hand.elsewhere, resetSeconds: Math.ceil((hand.endsAt - now) / 1000) }
+    else hand.isTold = true
+    return left(hand, isAllowed)
   }
 
   const ask = async (key: string, limit: RateLimit): Promise<Allowance> => {
@@ -86,5 +104,11 @@ export function createRateLimits(pool: Pick<Pool, 'rows'>, patienceMs = PATIENCE
     }
   }
 
-  return { take: (key, limit) => fromHand(hands.get(key), limit) ?? ask(key, limit) }
+  return {
+    take: (key, limit) => fromHand(hands.get(key), limit) ?? ask(key, limit),
+    spent(key, limit) {
+      const hand = hands.get(key)
+      return isOf(hand, limit) && hand.isTold ? left(hand, false) : null
+    },
+  }
 }

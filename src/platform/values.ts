@@ -1,5 +1,6 @@
 import type { ColumnKind, Row, Value } from './projection.ts'
 import { remembered } from './remembered.ts'
+import { isUuid } from './uuid.ts'
 
 /** Normalises one value of a column: equal things become equal values, and whatever comes out can be stored. Null stays null. */
 type Normalise = (value: unknown) => Value
@@ -29,10 +30,8 @@ function fail(expected: string): never {
   throw new TypeError(`is not ${expected}`)
 }
 
-const canonicalUuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-
 function uuid(value: unknown): string {
-  if (typeof value === 'string' && canonicalUuid.test(value)) return value
+  if (typeof value === 'string' && isUuid(value)) return value
   const hex = typeof value === 'string' ? value.toLowerCase().replace(/[{}-]/g, '') : ''
   if (!/^[0-9a-f]{32}$/.test(hex)) fail('a uuid')
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`

@@ -45,7 +45,7 @@ export async function rotateMasterKey(pool: Pool, source: MasterKeySource, next:
   let rewrapped = 0
   for (const what of ['secrets', 'tokens', 'keys'] as const) rewrapped += await rewrap(pool, what, from, to)
   const kept = await source.load(wrappedBy(await readMasterKeys(pool)))
-  const retired = kept !== null && kept.equals(to.key)
+  const retired = kept?.equals(to.key) ?? false
   if (retired) await retire(pool, from)
   return { from: from.id, to: to.id, rewrapped, retired }
 }

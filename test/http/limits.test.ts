@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Fastify from 'fastify'
 import t from 'tap'
 import { readConfig } from '../../src/config.ts'
+import { standAtDoor } from '../../src/platform/http/door.ts'
 import { shedLoad } from '../../src/platform/http/overload.ts'
 import { createServer } from '../../src/platform/http/server.ts'
 import { createLogger } from '../../src/platform/log.ts'
@@ -137,8 +138,9 @@ t.test('what is too much at once is turned away at once, and the rest is answere
 
 t.test('how many it takes at once follows from how long they take', async (t) => {
   const app = Fastify()
-  const overload = shedLoad(app as never, 64, 20)
-  let takesMs = 60
+  const overload = shedLoad(app as never, 64, 300)
+  standAtDoor(app as never, [overload.keeper])
+  let takesMs = 700
   app.get('/', async () => delay(takesMs))
   app.setErrorHandler((error, _request, reply) => reply.code((error as { status: number }).status).send())
   const url = await app.listen({ host: '127.0.0.1', port: 0 })

@@ -7,7 +7,7 @@ import { formatPosition } from '../../src/platform/position.ts'
 import { type Projection, projection, snake, table } from '../../src/platform/projection.ts'
 import { leadProjections } from '../../src/platform/projections/lead.ts'
 import { readParked, replay } from '../../src/platform/projections/parked.ts'
-import { dropRetired, pause, readRows, rebuild, resume, rollback, settle } from '../../src/platform/projections/states.ts'
+import { changeStates, dropRetired, pause, readRows, rebuild, resume, rollback, settle } from '../../src/platform/projections/states.ts'
 import { foldInMemory } from '../../src/platform/rows.ts'
 import { testDatabase } from '../support/postgres.ts'
 import { inOrder, memoryLog, storedRows, until } from '../support/projections.ts'
@@ -112,6 +112,26 @@ async function house(t: Test) {
 }
 
 const some = (count: number, names = 5) => Array.from({ length: count }, (_, index) => Counted({ name: `n${index % names}` }))
+
+t.test('a change that others wait for, and that waits for them, is made again', async (t) => {
+  const { pool } = await house(t)
+  const client = await pool.connect()
+  t.teardown(() => client.end())
+  // So it is not this one that Postgres ends.
+  await client.query("set deadlock_timeout = '1min'; begin; select pg_advisory_xact_lock(2)")
+  let tries = 0
+  let other: Promise<unknown> | undefined
+  const changed = changeStates(pool, async (db) => {
+    tries += 1
+    await db.rows(sql.unsafe`select pg_advisory_xact_lock(1)`)
+    other ??= client.query('select pg_advisory_xact_lock(1); commit')
+    await db.rows(sql.unsafe`select pg_advisory_xact_lock(2)`)
+    return 'changed'
+  })
+  t.equal(await changed, 'changed')
+  await other
+  t.equal(tries, 2)
+})
 
 t.test('a first start, over no event or many, builds and then answers, follows from others and indexed', async (t) => {
   for (const before of [0, 1_300]) {

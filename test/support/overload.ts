@@ -1,84 +1,89 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import http from 'node:http'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
+import { type Connection, openConnection, type Reply } from './connection.ts'
 
-/** What somebody was answered: how often what, how long the answers took that were ones, and what was wrong with them. */
+/** What somebody was answered: how often what, how long the answers took that were ones (ms, from when they were due), and what was wrong with them. */
 export type Answered = { statuses: Record<string, number>; latencies: number[]; wrong: string[] }
 export type Target = { readonly url: string; readonly key: string; readonly ids: readonly string[] }
+/** So many a second, whether answers come or not (an open loop); or as many at a time as they come. */
+export type Pace = { readonly seconds: number; readonly perSecond?: number; readonly atOnce?: number }
 
-/** Each asks for one of the contacts and looks whether it is that one. @returns the status, or what is wrong */
-function askOne(agent: http.Agent, { url, key, ids }: Target, index: number): Promise<number | string> {
-  const { hostname, port } = new URL(url)
+/** Of an open loop: so many connections at most, as of so many clients. What is due while all of them wait is late, and the lateness counts. */
+const MOST_CONNECTIONS = 500
+
+/** One in ten commands, two or three searches, the rest contacts. */
+const kindOf = (index: number) => (index % 10 === 9 ? 'note' : index % 4 === 0 ? 'search' : 'contact')
+
+/** What there may be no two answers of: a contact's revision that two commands are told they made. */
+type Seen = Set<string>
+
+function ask(connection: Connection, ids: readonly string[], index: number): Promise<Reply> {
   const id = ids[index % ids.length]!
-  const path = index % 4 === 0 ? `/v1/contacts?q=number${index % ids.length}&limit=5` : `/v1/contacts/${id}`
-  return new Promise((resolve) => {
-    const request = http.get({ hostname, port, path, agent, headers: { authorization: `Bearer ${key}` } }, (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (part) => {
-        text += part
-      })
-      response.on('error', (error) => resolve(error.message))
-      response.on('end', () => {
-        const { statusCode: status = 0, headers } = response
-        if (status === 200) {
-          const isRight = index % 4 === 0 ? text.startsWith('{"data":[') : text.startsWith(`{"id":"${id}"`)
-          return resolve(isRight ? status : `200 with ${text.slice(0, 100)}`)
-        }
-        const mayBe = status === 429 || status === 503
-        resolve(mayBe && headers['retry-after'] && text.includes(`"status":${status}`) ? status : `${status} ${text.slice(0, 200)}`)
-      })
-    })
-    request.on('error', (error) => resolve(error.message))
-  })
+  const kind = kindOf(index)
+  if (kind === 'note') return connection.post(`/v1/contacts/${id}/notes`, `{"text":"The ${index}th."}`)
+  return connection.get(kind === 'search' ? `/v1/contacts?q=number${index % ids.length}&limit=5` : `/v1/contacts/${id}`)
 }
 
-/** Asks so often a second, whether answers come or not (an open loop), or as many at a time as they come (`atOnce`). */
-export async function load(
-  target: Target,
-  { perSecond, atOnce, seconds }: { perSecond?: number; atOnce?: number; seconds: number },
-): Promise<Answered> {
-  const agent = new http.Agent({ keepAlive: true, maxSockets: atOnce ?? 2_000 })
+/** @returns what is wrong with an answer; null when nothing is */
+function faultOf({ status, head, body }: Reply, ids: readonly string[], index: number, seen: Seen): string | null {
+  const id = ids[index % ids.length]!
+  const kind = kindOf(index)
+  if (status === 429 || status === 503)
+    return /\r\nretry-after: \d+/i.test(head) && body.includes(`"status":${status}`) ? null : `${status} ${head} ${body}`
+  if (status !== (kind === 'note' ? 201 : 200)) return `${status} ${body}`
+  if (kind === 'search') return body.startsWith('{"data":[') ? null : `another answer than asked for: ${body}`
+  if (!body.startsWith(`{"id":"${id}"`)) return `somebody else than asked for: ${body}`
+  if (kind === 'contact') return null
+  const revision = `${id} ${(JSON.parse(body) as { revision: number }).revision}`
+  if (seen.has(revision)) return `two commands were told that they made ${revision}`
+  seen.add(revision)
+  return null
+}
+
+export async function load({ url, key, ids }: Target, { perSecond, atOnce, seconds }: Pace): Promise<Answered> {
   const answered: Answered = { statuses: {}, latencies: [], wrong: [] }
+  const seen: Seen = new Set()
   let index = 0
-  const ask = async () => {
-    const since = performance.now()
-    const status = await askOne(agent, target, index++)
-    if (typeof status === 'string') answered.wrong.push(status)
-    else answered.statuses[status] = (answered.statuses[status] ?? 0) + 1
-    if (status === 200) answered.latencies.push(performance.now() - since)
-  }
-  const end = performance.now() + seconds * 1000
-  if (atOnce) {
-    const one = async () => {
-      while (performance.now() < end) await ask()
-    }
-    await Promise.all(Array.from({ length: atOnce }, one))
-  } else {
-    const going = new Set<Promise<void>>()
-    const began = performance.now()
+  const begun = performance.now()
+  const end = begun + seconds * 1_000
+  const due = (index: number) => (perSecond === undefined ? performance.now() : begun + (index / perSecond) * 1_000)
+
+  /** One client: asks again and again, and opens a new connection where the old one was cut. */
+  const client = async () => {
+    let connection: Connection | undefined
     while (performance.now() < end) {
-      const due = Math.floor(((performance.now() - began) / 1000) * perSecond!)
-      while (index < due) {
-        const one = ask().finally(() => going.delete(one))
-        going.add(one)
+      const own = index++
+      const since = due(own)
+      if (since > end) break
+      if (since > performance.now()) await delay(since - performance.now())
+      try {
+        connection ??= await openConnection(url, key)
+        const reply = await ask(connection, ids, own)
+        const fault = faultOf(reply, ids, own, seen)
+        if (fault) answered.wrong.push(fault.slice(0, 500))
+        else answered.statuses[reply.status] = (answered.statuses[reply.status] ?? 0) + 1
+        if (reply.status < 300) answered.latencies.push(performance.now() - since)
+        if (/\r\nconnection: close/i.test(reply.head)) throw new Error('closed')
+      } catch (error) {
+        connection?.close()
+        connection = undefined
+        if ((error as Error).message !== 'closed') answered.wrong.push((error as Error).message)
       }
-      await delay(5)
     }
-    await Promise.all(going)
+    connection?.close()
   }
-  agent.destroy()
+  await Promise.all(Array.from({ length: atOnce ?? MOST_CONNECTIONS }, client))
   return answered
 }
 
 /** The same by a process of its own, so that who asks and who is asked do not share one thread. */
-export async function loadApart(target: Target, how: Parameters<typeof load>[1]): Promise<Answered> {
-  const child: ChildProcess = spawn(process.execPath, [import.meta.filename, JSON.stringify({ target, how })], {
+export async function loadApart(target: Target, pace: Pace): Promise<Answered> {
+  const child = spawn(process.execPath, [import.meta.filename, JSON.stringify({ target, pace })], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const lines = createInterface({ input: child.stdout! })
-  const [line] = (await once(lines, 'line')) as [string]
+  const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
   await once(child, 'exit')
   return JSON.parse(line) as Answered
 }
@@ -86,7 +91,10 @@ export async function loadApart(target: Target, how: Parameters<typeof load>[1])
 export const percentile = (values: readonly number[], share: number): number =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? Number.NaN
 
+export const told = (who: string, { statuses, latencies }: Answered) =>
+  `${who}: ${JSON.stringify(statuses)}, answers in ${[0.5, 0.99, 1].map((share) => `${Math.round(percentile(latencies, share))} ms (${share === 1 ? 'longest' : `p${share * 100}`})`).join(', ')}`
+
 if (process.argv[1] === import.meta.filename) {
-  const { target, how } = JSON.parse(process.argv[2]!)
-  console.log(JSON.stringify(await load(target, how)))
+  const { target, pace } = JSON.parse(process.argv[2]!)
+  console.log(JSON.stringify(await load(target, pace)))
 }

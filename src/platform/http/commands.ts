@@ -2,6 +2,7 @@ import { createHmac, createSecretKey } from 'node:crypto'
 import { Type } from '@sinclair/typebox'
 import canonicalize from 'canonicalize'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { Id } from '../../../schema/shared.ts'
 import type { Command } from '../decider.ts'
 import { formatPosition, type Position } from '../position.ts'
 import { type Fault, Invalid } from '../refusal.ts'
@@ -174,9 +175,7 @@ export function pathSchema(path: string) {
     Object.fromEntries(
       names.map((name) => [
         name,
-        /id$/i.test(name)
-          ? Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' })
-          : Type.String({ minLength: 1, maxLength: 400 }),
+        /id$/i.test(name) ? Type.String({ pattern: Id.pattern! }) : Type.String({ minLength: 1, maxLength: 400 }),
       ]),
     ),
   )

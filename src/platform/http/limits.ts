@@ -1,8 +1,9 @@
 import type { FastifyReply } from 'fastify'
 import type { RateLimit } from '../../../schema/access.ts'
-import type { Caller } from '../api-keys.ts'
-import type { RateLimits } from '../rate-limits.ts'
+import type { ApiKeys, Caller } from '../api-keys.ts'
+import type { Allowance, RateLimits } from '../rate-limits.ts'
 import { Refused } from '../refusal.ts'
+import type { Doorkeeper } from './door.ts'
 
 /** What a key may ask for, unless it has a limit of its own, by its role; `*`: any other role's; `admin-key`: the settings' key, which has none else. */
 export type LimitsByRole = Readonly<Record<string, RateLimit | null>>
@@ -14,18 +15,53 @@ export function limitOf({ actor, role, rateLimit }: Caller, byRole: LimitsByRole
   return (Object.hasOwn(byRole, role) ? byRole[role] : byRole['*']) ?? null
 }
 
-/**
- * Counts a request of somebody who has a limit, and says so: `RateLimit` and `RateLimit-Policy` as draft-ietf-httpapi-ratelimit-headers-10 has them.
- * @throws Refused (429, with Retry-After) beyond the limit
- */
-export async function countRequest(caller: Caller, byRole: LimitsByRole, limits: RateLimits, reply: FastifyReply): Promise<void> {
-  const limit = limitOf(caller, byRole)
-  if (!limit) return
-  const taken = limits.take(caller.actor, limit)
-  const { isAllowed, remaining, resetSeconds } = taken instanceof Promise ? await taken : taken
-  reply.header('ratelimit-policy', `"key";q=${limit.requests};w=${limit.seconds}`)
-  reply.header('ratelimit', `"key";r=${remaining};t=${resetSeconds}`)
-  if (isAllowed) return
-  const message = `This key may ask ${limit.requests} times in ${limit.seconds} s, and has.`
-  throw new Refused('rate-limited', message, 429, {}, Math.max(1, resetSeconds))
+/** The key in `Authorization: Bearer <key>` (RFC 6750 §2.1). */
+export const keyIn = (authorization = ''): string | undefined => /^Bearer +(\S+) *$/i.exec(authorization)?.[1]
+
+/** @property turnedAway how many requests were turned away at the door */
+export type Limits = {
+  readonly keeper: Doorkeeper
+  readonly turnedAway: () => number
+  /**
+   * Counts a request of somebody who has a limit, and says so: `RateLimit` and `RateLimit-Policy` as draft-ietf-httpapi-ratelimit-headers-10 has them.
+   * @throws Refused (429, with Retry-After) beyond the limit
+   */
+  count(caller: Caller, reply: FastifyReply): Promise<void>
+}
+
+/** Limits by role and key. Who was told in the present window that he is beyond his is told so again at the door: it is no work to speak of. */
+export function createLimits(keys: ApiKeys, byRole: LimitsByRole, counted: RateLimits): Limits {
+  let turnedAway = 0
+  const headersOf = ({ requests, seconds }: RateLimit, { remaining, resetSeconds }: Allowance) => ({
+    'ratelimit-policy': `"key";q=${requests};w=${seconds}`,
+    ratelimit: `"key";r=${remaining};t=${resetSeconds}`,
+  })
+  const refusalOf = ({ requests, seconds }: RateLimit, { resetSeconds }: Allowance) => ({
+    status: 429 as const,
+    code: 'rate-limited',
+    detail: `This key may ask ${requests} times in ${seconds} s, and has.`,
+    retryAfterSeconds: Math.max(1, resetSeconds),
+  })
+  return {
+    turnedAway: () => turnedAway,
+    keeper({ headers }) {
+      const key = keyIn(headers.authorization)
+      const caller = key && keys.known(key)
+      const limit = caller ? limitOf(caller, byRole) : null
+      const spent = caller && limit && counted.spent(caller.actor, limit)
+      if (!spent) return null
+      turnedAway += 1
+      return { ...refusalOf(limit, spent), headers: headersOf(limit, spent) }
+    },
+    async count(caller, reply) {
+      const limit = limitOf(caller, byRole)
+      if (!limit) return
+      const taken = counted.take(caller.actor, limit)
+      const allowance = taken instanceof Promise ? await taken : taken
+      reply.headers(headersOf(limit, allowance))
+      if (allowance.isAllowed) return
+      const { code, detail, status, retryAfterSeconds } = refusalOf(limit, allowance)
+      throw new Refused(code, detail, status, {}, retryAfterSeconds)
+    },
+  }
 }

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Refused } from '../refusal.ts'
+import type { Doorkeeper, TurnedAway } from './door.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -32,8 +33,19 @@ const AT_ONCE_AT_FIRST = 32
 /** How often the process looks whether it still comes to its timers. */
 const TICK_MS = 50
 
-/** How many were turned away, and how many of each kind are let in at once just now. */
-export type Overload = { readonly shed: () => number; readonly atOnce: () => Readonly<Record<'questions' | 'commands', number>> }
+/** Who turns away what is too much, how many that were, and how many of each kind are let in at once just now. */
+export type Overload = {
+  readonly keeper: Doorkeeper
+  readonly shed: () => number
+  readonly atOnce: () => Readonly<Record<'questions' | 'commands', number>>
+}
+
+const OVERLOADED: TurnedAway = {
+  status: 503,
+  code: 'overloaded',
+  detail: 'The service has as much to do as it can. Try again.',
+  retryAfterSeconds: 1,
+}
 
 /** So many requests at once as are answered in time: those of one kind, which wait for the same things. */
 function createLane(most: number, targetMs: number) {
@@ -77,18 +89,18 @@ function createLane(most: number, targetMs: number) {
 }
 
 /**
- * Turns requests away (503, at once) when the process has as much to do as it can answer in time, before their body is read: so those that it takes are
- * answered soon, whatever comes. How many it takes at once follows from how long they take. Questions and commands are counted apart: the one goes on
- * while the log is away, for which the other waits.
+ * Turns requests away (503, at once) when the process has as much to do as it can answer in time, at the door and again when their body is here: so those
+ * that it takes are answered soon, whatever comes. How many it takes at once follows from how long they take. Questions and commands are counted apart: the
+ * one goes on while the log is away, for which the other waits.
  */
 export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = TARGET_MS): Overload {
   const lanes = { questions: createLane(most, targetMs), commands: createLane(most, targetMs) }
-  const laneOf = ({ method }: FastifyRequest) => (method === 'GET' || method === 'HEAD' ? lanes.questions : lanes.commands)
+  const laneOf = ({ method }: { method?: string }) => (method === 'GET' || method === 'HEAD' ? lanes.questions : lanes.commands)
   let shed = 0
-  const turnAwayIfFull = (request: FastifyRequest) => {
-    if (!laneOf(request).isFull(lagMs)) return
+  const keeper: Doorkeeper = (request) => {
+    if (!laneOf(request).isFull(lagMs)) return null
     shed += 1
-    throw new Refused('overloaded', 'The service has as much to do as it can. Try again.', 503, {}, 1)
+    return OVERLOADED
   }
 
   let lagMs = 0
@@ -103,13 +115,13 @@ export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = T
   app.decorateRequest('work')
   app.addHook('onRequest', async (request) => {
     request.work = NO_WORK
-    if (!request.routeOptions.config.open) turnAwayIfFull(request)
   })
   // By now its body is here: whoever sends one slowly takes nobody's place.
   app.addHook('preValidation', async (request: FastifyRequest, reply) => {
     const { open, unhurried } = request.routeOptions.config
     if (open) return
-    turnAwayIfFull(request)
+    const turnedAway = keeper(request.raw)
+    if (turnedAway) throw new Refused(turnedAway.code, turnedAway.detail, turnedAway.status, {}, turnedAway.retryAfterSeconds)
     const lane = laneOf(request)
     let since = performance.now()
     lane.begin(since)
@@ -139,5 +151,5 @@ export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = T
     if (payload !== null && typeof payload === 'object' && 'pipe' in payload) request.work.leave()
   })
   app.addHook('onResponse', async (request) => request.work.end())
-  return { shed: () => shed, atOnce: () => ({ questions: lanes.questions.atOnce(), commands: lanes.commands.atOnce() }) }
+  return { keeper, shed: () => shed, atOnce: () => ({ questions: lanes.questions.atOnce(), commands: lanes.commands.atOnce() }) }
 }

@@ -3,11 +3,12 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 import { Problem } from '../../../schema/problem.ts'
 import type { ApiKeys, Caller } from '../api-keys.ts'
 import type { Logger } from '../log.ts'
-import type { RateLimits } from '../rate-limits.ts'
 import { Invalid, Refused, Unavailable } from '../refusal.ts'
+import { isUuid } from '../uuid.ts'
 import { allowedMethods } from './allowed-methods.ts'
+import { standAtDoor } from './door.ts'
 import { parseJson } from './json.ts'
-import { countRequest, type LimitsByRole } from './limits.ts'
+import { keyIn, type Limits } from './limits.ts'
 import { type Overload, shedLoad } from './overload.ts'
 import { askForPermissions, checkPermission, nothingHere } from './permissions.ts'
 import { handleClientError, handleError, handleExpectation } from './problem.ts'
@@ -33,8 +34,6 @@ declare module 'fastify' {
   }
 }
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-
 export const closing = () => new Unavailable('The service is ending, or being started again.', { retryAfterSeconds: 1 })
 
 export type ServerOptions = {
@@ -42,7 +41,7 @@ export type ServerOptions = {
   /** The permission that each operation needs. */
   readonly access: Readonly<Record<string, string>>
   readonly log: Logger
-  readonly limits?: { readonly byRole: LimitsByRole; readonly counted: RateLimits }
+  readonly limits?: Limits
   /** How many requests are worked on at once at most. */
   readonly atOnce?: number | undefined
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined
@@ -101,13 +100,15 @@ export function createServer({ keys, access, log, limits, atOnce, tls }: ServerO
   app.addHook('preClose', async () => ending.abort())
   traceRequests(app)
   askForPermissions(app, access)
-  app.decorate('overload', shedLoad(app, atOnce))
+  const overload = shedLoad(app, atOnce)
+  app.decorate('overload', overload)
+  standAtDoor(app, [...(limits ? [limits.keeper] : []), overload.keeper])
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
     if (ending.signal.aborted) throw closing()
     request.correlationId = correlationIdOf(request)
     if (request.routeOptions.config.open || isPreflight(request)) return
-    const [, key] = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '') ?? []
+    const key = keyIn(request.headers.authorization)
     const caller = key ? await keys.caller(key) : null
     if (!caller)
       throw new Refused(
@@ -116,7 +117,7 @@ export function createServer({ keys, access, log, limits, atOnce, tls }: ServerO
         401,
       )
     request.caller = caller
-    if (limits) await countRequest(caller, limits.byRole, limits.counted, reply)
+    if (limits) await limits.count(caller, reply)
     checkPermission(caller, request)
   })
   app.addHook('onSend', async (_request, reply) => {
@@ -140,7 +141,7 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
     {
       method,
       route,
-      id: id && UUID.test(id) ? id : undefined,
+      id: id && isUuid(id) ? id : undefined,
       status: reply.statusCode,
       ms: Math.round(reply.elapsedTime),
       correlationId,
@@ -157,7 +158,7 @@ const isPreflight = ({ method, headers, server }: FastifyRequest) =>
 function correlationIdOf({ headers }: FastifyRequest): string | undefined {
   const given = headers['x-correlation-id']
   if (given === undefined) return undefined
-  if (typeof given !== 'string' || !UUID.test(given))
+  if (typeof given !== 'string' || !isUuid(given))
     throw new Invalid([{ path: '/headers/x-correlation-id', message: 'must be a UUID in lower case' }])
   return given
 }

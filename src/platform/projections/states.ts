@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { type Checkpoint, lockCheckpoint, POSITION_CHANNEL } from '../checkpoint.ts'
-import { type Database, type Pool, sql } from '../database.ts'
+import { type Database, isDeadlock, type Pool, sql } from '../database.ts'
 import type { Logger } from '../log.ts'
 import { START } from '../position.ts'
 import type { Projection } from '../projection.ts'
@@ -41,16 +41,29 @@ export const readRows = (db: Database): Promise<ProjectionRow[]> =>
 
 export const tableNamesOf = (projection: Projection): string[] => [...tablesByName([projection]).keys()].sort()
 
-/** Changes of states exclude each other; those who only follow the log are not kept waiting by it. Readers of positions and states are told. */
-export const changeStates = <T>(pool: Pool, change: (db: Database) => Promise<T>): Promise<T> =>
-  pool.transaction(async (db) => {
-    await db.rows(sql.unsafe`lock table smartcrm.projections in share row exclusive mode`)
-    const result = await change(db)
-    await db.rows(sql.unsafe`
-      delete from smartcrm.checkpoints c where c.name like 'beside-%' and not exists (select from smartcrm.projections p where p.checkpoint = c.name)`)
-    await db.rows(sql.unsafe`select pg_notify(${PROJECTIONS_CHANNEL}, ''), pg_notify(${POSITION_CHANNEL}, '')`)
-    return result
-  })
+/** So often a change that met others who wait for what it holds is tried again. */
+const TRIES = 5
+
+/**
+ * Changes of states exclude each other; those who only follow the log are not kept waiting by it. Readers of positions and states are told.
+ * @param change may be called again, when Postgres took back what it did (a reader or a batch of the old tables may wait for this one, and this one for it)
+ */
+export async function changeStates<T>(pool: Pool, change: (db: Database) => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await pool.transaction(async (db) => {
+        await db.rows(sql.unsafe`lock table smartcrm.projections in share row exclusive mode`)
+        const result = await change(db)
+        await db.rows(sql.unsafe`
+          delete from smartcrm.checkpoints c where c.name like 'beside-%' and not exists (select from smartcrm.projections p where p.checkpoint = c.name)`)
+        await db.rows(sql.unsafe`select pg_notify(${PROJECTIONS_CHANNEL}, ''), pg_notify(${POSITION_CHANNEL}, '')`)
+        return result
+      })
+    } catch (error) {
+      if (!isDeadlock(error) || tries === TRIES) throw error
+    }
+  }
+}
 
 /** Whoever leads there begins anew with what there is now. */
 export const beginEpoch = (db: Database, checkpoint: string) =>

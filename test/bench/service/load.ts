@@ -1,12 +1,10 @@
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { type Connection, openConnection, type Reply } from '../../support/connection.ts'
 import { adminKey } from './processes.ts'
 
 /*
- * Who asks: a process of its own with so many connections that are kept, each with one request at a time. It takes little of the processor time that
- * it shares with what it measures: it knows as much of HTTP as SmartCRM and its peer answer with, and no more.
+ * Who asks: a process of its own with so many connections that are kept, each with one request at a time.
  */
 export type Task = {
   readonly url: string
@@ -31,47 +29,6 @@ export type Result = {
   readonly position: string | null
   readonly created: readonly Known[]
 }
-
-type Answer = { status: number; head: string; body: string }
-
-/** One connection that is kept. */
-async function open(url: string) {
-  const { hostname, port, host } = new URL(url)
-  const socket: Socket = connect(Number(port), hostname)
-  await once(socket, 'connect')
-  socket.setNoDelay(true)
-  let text = ''
-  let got: (answer: Answer) => void = () => {}
-  let failed: (error: Error) => void = () => {}
-  // Every character of a latin1 text is a byte, so lengths can be counted.
-  socket.setEncoding('latin1').on('data', (piece: string) => {
-    text = text === '' ? piece : text + piece
-    const end = text.indexOf('\r\n\r\n')
-    if (end === -1) return
-    const head = text.slice(0, end)
-    const [, length] = /\r\ncontent-length: (\d+)/i.exec(head) ?? []
-    if (length === undefined) return failed(new Error(`an answer without a length: ${head}`))
-    if (text.length < end + 4 + Number(length)) return
-    const body = text.slice(end + 4, end + 4 + Number(length))
-    text = ''
-    got({ status: Number(head.slice(9, 12)), head, body })
-  })
-  socket.on('error', (error) => failed(error)).on('close', () => failed(new Error('the connection was closed')))
-  const start = `HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${adminKey}\r\n`
-  const send = (request: string) =>
-    new Promise<Answer>((resolve, reject) => {
-      got = resolve
-      failed = reject
-      socket.write(request)
-    })
-  return {
-    get: (path: string, headers = '') => send(`GET ${path} ${start}${headers}\r\n`),
-    post: (path: string, body: string) =>
-      send(`POST ${path} ${start}content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`),
-    close: () => socket.destroy(),
-  }
-}
-type Connection = Awaited<ReturnType<typeof open>>
 
 /** Letters that look like a name, the same for the same number. */
 const word = (seed: string, letters: number) => {
@@ -102,7 +59,7 @@ async function create(connection: Connection, state: State): Promise<Known> {
   return made
 }
 
-async function found(asked: Promise<Answer>, has: string): Promise<Answer> {
+async function found(asked: Promise<Reply>, has: string): Promise<Reply> {
   const answer = await asked
   if (answer.status !== 200 || !answer.body.includes(has))
     throw new Error(`answered ${answer.status} without ${has}: ${answer.body.slice(0, 500)}`)
@@ -160,7 +117,7 @@ const kinds = {
 async function run(task: Task): Promise<Result> {
   const { url, what, callers, seconds = Number.POSITIVE_INFINITY, count = Number.POSITIVE_INFINITY, perSecond } = task
   const state: State = { ...task, next: task.from, created: [], position: null, cursors: new Map() }
-  const connections = await Promise.all(Array.from({ length: callers }, () => open(url)))
+  const connections = await Promise.all(Array.from({ length: callers }, () => openConnection(url, adminKey)))
   const latencies: number[] = []
   let next = 0
   const begun = performance.now()

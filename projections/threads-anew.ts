@@ -1,6 +1,6 @@
 import type { FragmentSqlToken } from 'slonik'
 import { type Database, sql } from '../src/platform/database.ts'
-import { raw } from '../src/platform/table-store.ts'
+import { raw } from '../src/platform/table-statements.ts'
 import type { ThreadTables } from './threads.ts'
 
 /** So many pairs of mails, or mails, at a time. */

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { type QuerySqlToken, sql } from 'slonik'
+import { copy } from './copy.ts'
 
 export { sql }
 
@@ -9,11 +10,7 @@ export { sql }
 export type Database = {
   /** @throws pg's DatabaseError when Postgres refuses, a connection error when it is away */
   rows<Row extends object>(query: Query): Promise<Row[]>
-  /**
-   * Adds many rows at once, for half of what an insert of them costs Postgres. Only a client inside `transaction` has it.
-   * @param statement `copy … from stdin`, without values
-   * @param lines a row each, in the text format of COPY
-   */
+  /** Adds many rows for half of what an insert costs; inside `transaction` alone. @param lines of the `copy … from stdin`, in its text format */
   copy?(statement: Query, lines: string): Promise<void>
 }
 
@@ -80,27 +77,6 @@ const run = (ask: Ask): Required<Database> => ({
   },
   copy: ({ sql: text }, lines) => ask((client) => copy(client, text, lines)),
 })
-
-/** What pg asks of whatever it is to have run, and what of a connection that needs. */
-type CopyConnection = { query(text: string): void; sendCopyFromChunk(chunk: Buffer): void; endCopyFrom(): void }
-
-/** A stream would have to be told apart from its connection, should Postgres refuse a row while others are still on their way; of one piece there is nothing to tell. */
-const copy = (client: pg.ClientBase, text: string, lines: string): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const query = {
-      // pg puts another in its place, with its bound.
-      callback: (error?: Error | null) => (error ? reject(error) : resolve()),
-      submit: (connection: unknown) => (connection as CopyConnection).query(text),
-      handleCopyInResponse(connection: CopyConnection) {
-        connection.sendCopyFromChunk(Buffer.from(lines))
-        connection.endCopyFrom()
-      },
-      handleCommandComplete() {},
-      handleReadyForQuery: () => query.callback(),
-      handleError: (error: Error) => query.callback(error),
-    }
-    client.query(query)
-  })
 
 /** Postgres ended one of several transactions that waited for each other; it did nothing, and may be tried again (PostgreSQL manual, §13.3.4). */
 export const isDeadlock = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '40P01'

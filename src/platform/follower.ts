@@ -29,6 +29,8 @@ export type FollowerOptions<Work> = {
   isThere?(position: Position): boolean
   /** What comes meanwhile is decoded together, and applied together. Left out: what comes is decoded at once. */
   readonly rest?: Rest<StoredEvent>
+  /** For so long after the one before a batch may wait to become full, in milliseconds: where it is no matter when an event comes. Left out: none waits. */
+  readonly fillMs?: number
   /** Waited for after every batch. @param tookMs how long that took */
   pace?(tookMs: number): Promise<void>
   /** For how long the position may stand still, in milliseconds, while what comes means nothing here; it moves with the next that does. */
@@ -65,10 +67,22 @@ export type Follower = {
 
 const MAX_BACKOFF_MS = 10_000
 const IDLE_MS = 20
+/** So many events are decoded before whatever else this process does has its turn. */
+const DECODED = 250
 
 /** Turns the log into something else, exactly once each event: one subscription, one position, one transaction a batch. */
 export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
-  const { pool, log, subscribe, apply, target, checkpoint, limits = { events: 500, bytes: 4 * 2 ** 20 }, idleMs = IDLE_MS } = options
+  const {
+    pool,
+    log,
+    subscribe,
+    apply,
+    target,
+    checkpoint,
+    limits = { events: 500, bytes: 4 * 2 ** 20 },
+    fillMs,
+    idleMs = IDLE_MS,
+  } = options
   const steps = createSteps(options)
   let health: FollowerHealth = { state: 'standing-by', reason: null, position: null, events: 0, batches: 0, unknownTypes: {} }
 
@@ -121,7 +135,9 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
     const leaving = new AbortController()
     const events = subscribe(comparePositions(position, START) === 0 ? null : position, AbortSignal.any([signal, leaving.signal]))
     try {
-      const batches = gather(steps(gather(events, sizeOf, limits, options.rest)), ({ sizeBytes }) => sizeBytes, limits)
+      const decoding = { ...limits, events: Math.min(limits.events, DECODED) }
+      const decoded = steps(gather(events, sizeOf, decoding, options.rest))
+      const batches = gather(decoded, ({ sizeBytes }) => sizeBytes, limits, fillMs === undefined ? undefined : { ms: fillMs })
       for await (const batch of holdBack(batches, isIdle, idleMs, limits.events)) {
         if (signal.aborted) return false
         const faulty = firstFaulty(batch, position)

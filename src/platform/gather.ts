@@ -6,7 +6,7 @@ export type Limits = { readonly events: number; readonly bytes: number }
 export type Rest<T> = {
   readonly ms: number
   /** After a batch of `count` or more so long at the most: until something comes that is awaited, or nothing comes for `quietMs`. */
-  readonly bulk: { readonly ms: number; readonly quietMs: number; readonly count: number; isAwaited(item: T): boolean }
+  readonly bulk?: { readonly ms: number; readonly quietMs: number; readonly count: number; isAwaited(item: T): boolean }
 }
 
 /**
@@ -42,7 +42,7 @@ export async function* gather<T>(
       sizeBytes += size
       wakeConsumer()
       if (rest) cameAt = performance.now()
-      const isAwaited = isBulk && rest?.bulk.isAwaited(item)
+      const isAwaited = isBulk && rest?.bulk?.isAwaited(item)
       if (isAwaited) isBulk = false
       if (isAwaited || isFull()) wakeRested()
       while (!left && isFull()) await new Promise<void>((wake) => (wakeReader = wake))
@@ -69,13 +69,14 @@ export async function* gather<T>(
     for (const { size } of batch) sizeBytes -= size
     wakeReader()
     takenAt = performance.now()
-    isBulk = rest !== undefined && taken >= rest.bulk.count && !waiting.some(({ item }) => rest.bulk.isAwaited(item))
+    const bulk = rest?.bulk
+    isBulk = bulk !== undefined && taken >= bulk.count && !waiting.some(({ item }) => bulk.isAwaited(item))
     return batch.map(({ item }) => item)
   }
 
   const rested = async ({ ms, bulk }: Rest<T>) => {
     for (;;) {
-      const bulkMs = isBulk ? Math.min(bulk.ms, cameAt + bulk.quietMs - takenAt) : 0
+      const bulkMs = bulk && isBulk ? Math.min(bulk.ms, cameAt + bulk.quietMs - takenAt) : 0
       const leftMs = takenAt + Math.max(ms, bulkMs) - performance.now()
       if (leftMs <= 0 || isFull() || end) return
       const { promise, resolve } = Promise.withResolvers<void>()

@@ -12,7 +12,7 @@ import { createTableStore } from './table-store.ts'
 
 export type ProjectorOptions = Pick<
   FollowerOptions<never>,
-  'pool' | 'log' | 'subscribe' | 'decode' | 'limits' | 'isThere' | 'rest' | 'pace'
+  'pool' | 'log' | 'subscribe' | 'decode' | 'limits' | 'fillMs' | 'isThere' | 'rest' | 'pace'
 > & {
   /** All that this code has; it leads those of them, in exactly its version, that are at the checkpoint. */
   readonly projections: readonly Projection[]
@@ -130,7 +130,7 @@ function membersOf(projections: readonly Projection[], rows: readonly Projection
   const at = new Map(rows.map((row) => [row.name, row]))
   const here = projections.filter(({ name, version }) => at.get(name)?.version === version)
   const interpreters = here.map((projection) => ({ name: projection.name, interpret: createInterpreter([projection]) }))
-  const store = createTableStore(here, rows[0]?.place ?? 'read', { refreshing: !inBulk })
+  const store = createTableStore(here, rows[0]?.place ?? 'read', { inBulk })
   const parks = (name: string) => at.get(name)?.parks ?? true
   return {
     types: new Set(here.flatMap(({ eventTypes }) => [...eventTypes])),

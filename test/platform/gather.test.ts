@@ -76,6 +76,31 @@ t.test('a batch holds no more items than it may, and no more bytes, but always o
   t.same(await batches({ bytes: 10 }, [50, 60]), [[50], [60]])
 })
 
+t.test('where it is said how long, a batch after the first waits to be full, or for the end', async (t) => {
+  const filled = (ms: number, items: AsyncIterable<number>) => gather(items, sizeOf, { ...all, events: 2 }, { ms })
+  async function* slowly() {
+    for (const item of [1, 2, 3, 4, 5, 6]) {
+      await settle()
+      yield item
+    }
+  }
+  const [first, ...others] = await Array.fromAsync(filled(60_000, slowly()))
+  t.same([first, ...others].flat(), [1, 2, 3, 4, 5, 6])
+  t.ok(
+    others.slice(0, -1).every(({ length }) => length === 2),
+    'all but the first and the last are full',
+  )
+  async function* silent() {
+    yield 1
+    yield 2
+    yield 3
+    await new Promise(() => {})
+  }
+  const batches = filled(1, silent())
+  t.same((await batches.next()).value, [1, 2])
+  t.same((await batches.next()).value, [3], 'but no longer than that')
+})
+
 t.test('reading pauses while a batch waits that is as large as one may be', async (t) => {
   let read = 0
   async function* source() {

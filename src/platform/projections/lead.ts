@@ -10,8 +10,9 @@ import type { Logger } from '../log.ts'
 import type { Projection } from '../projection.ts'
 import { createProjector } from '../projector.ts'
 import { build, type Log } from './build.ts'
+import { dropRetired } from './retired.ts'
 import { boundSnapshots, type SnapshotLimits } from './snapshots.ts'
-import { changeStates, detach, dropRetired, moving, PROJECTIONS_CHANNEL, type ProjectionRow, readRows, settle } from './states.ts'
+import { changeStates, detach, moving, PROJECTIONS_CHANNEL, type ProjectionRow, readRows, settle } from './states.ts'
 
 export type LeadOptions = {
   readonly pool: Pool

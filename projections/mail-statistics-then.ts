@@ -8,10 +8,10 @@ import { emails } from './emails.ts'
 import { mailRemovals } from './mail-removals.ts'
 
 /** Mails that were there and were taken away since are read one by one, whosever they are; more of them are too many. */
-const MOST_LOADED = 500
+const MOST_LOADED = 200
 /** Of those that were taken away since, so many are asked after whether they were there at all. */
 const MOST_SINCE = 20_000
-const AT_ONCE = 50
+const AT_ONCE = 10
 
 type PartyRow = { emailId: string; address: string; sent: boolean; counts: boolean; at: string; dated: boolean }
 type Counted = { received: number; sent: number; lastAt: string | null; since: number; removed: string[] }

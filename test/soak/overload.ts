@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { adminKey, type Stack, startSystem, until } from '../bench/service/processes.ts'
-import { type Answered, latenciesOf, loadApart, percentile, told } from '../support/overload.ts'
+import { type Answered, latenciesOf, loadApart, nameOf, percentile, told } from '../support/overload.ts'
 
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '20' } } })
 const seconds = Number(values.seconds)
@@ -38,7 +38,7 @@ async function overload(url: string): Promise<void> {
     if (status !== 201) throw new Error(`no key was issued: ${JSON.stringify(body)}`)
     return body['key'] as string
   }
-  const inputs = Array.from({ length: 500 }, (_, index) => ({ name: `Somebody number${index}`, company: 'Engines' }))
+  const inputs = Array.from({ length: 500 }, (_, index) => ({ name: nameOf(index), company: 'Engines' }))
   const made = await ask('POST', '/v1/contacts/batch', { inputs })
   const ids = (made.body['results'] as { contactId: string }[]).map(({ contactId }) => contactId)
   await until('the tables', async () => (await ask('GET', `/v1/contacts/${ids.at(-1)}`)).status === 200)

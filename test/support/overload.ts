@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -6,6 +7,13 @@ import { type Connection, openConnection, type Reply } from './connection.ts'
 
 /** What somebody was answered: how often what, how long the answers took that were ones (ms, from when they were due), and what was wrong with them. */
 export type Answered = { statuses: Record<string, number>; latencies: Record<Kind, number[]>; wrong: string[] }
+/** Of the contact with that number: no two are alike, as among people. */
+export const nameOf = (number: number): string =>
+  `Somebody ${createHash('md5')
+    .update(`${number}`)
+    .digest('base64')
+    .replaceAll(/[^a-z]/gi, '')
+    .slice(0, 9)}`
 export type Target = { readonly url: string; readonly key: string; readonly ids: readonly string[] }
 /** So many a second, whether answers come or not (an open loop); or as many at a time as they come. */
 export type Pace = { readonly seconds: number; readonly perSecond?: number; readonly atOnce?: number }
@@ -25,7 +33,7 @@ function ask(connection: Connection, ids: readonly string[], index: number): Pro
   const id = ids[index % ids.length]!
   const kind = kindOf(index)
   if (kind === 'note') return connection.post(`/v1/contacts/${id}/notes`, `{"text":"The ${index}th."}`)
-  return connection.get(kind === 'search' ? `/v1/contacts?q=number${index % ids.length}&limit=5` : `/v1/contacts/${id}`)
+  return connection.get(kind === 'search' ? `/v1/contacts?q=${nameOf(index % ids.length).split(' ')[1]}&limit=5` : `/v1/contacts/${id}`)
 }
 
 /** @returns what is wrong with an answer; null when nothing is */
@@ -47,14 +55,22 @@ function faultOf({ status, head, body }: Reply, ids: readonly string[], index: n
 export async function load({ url, key, ids }: Target, { perSecond, atOnce, seconds }: Pace): Promise<Answered> {
   const answered: Answered = { statuses: {}, latencies: { contact: [], search: [], note: [], refused: [] }, wrong: [] }
   const seen: Seen = new Set()
+  // Clients that are there already: Node accepts one new connection each time it has looked at all the others.
+  const opened = await Promise.all(
+    Array.from({ length: atOnce ?? MOST_CONNECTIONS }, async () => {
+      const connection = await openConnection(url, key)
+      await connection.get('/livez')
+      return connection
+    }),
+  )
   let index = 0
   const begun = performance.now()
   const end = begun + seconds * 1_000
   const due = (index: number) => (perSecond === undefined ? performance.now() : begun + (index / perSecond) * 1_000)
 
   /** One client: asks again and again, and opens a new connection where the old one was cut. */
-  const client = async () => {
-    let connection: Connection | undefined
+  const client = async (first: Connection) => {
+    let connection: Connection | undefined = first
     while (performance.now() < end) {
       const own = index++
       const since = due(own)
@@ -76,7 +92,7 @@ export async function load({ url, key, ids }: Target, { perSecond, atOnce, secon
     }
     connection?.close()
   }
-  await Promise.all(Array.from({ length: atOnce ?? MOST_CONNECTIONS }, client))
+  await Promise.all(opened.map(client))
   return answered
 }
 

@@ -2,6 +2,7 @@ import { contactEvents, type Method } from '../schema/contact-events.ts'
 import { emailEvents } from '../schema/email-events.ts'
 import type { RecordedEvent } from '../src/platform/event.ts'
 import { computing, projection, type RowWrite, table } from '../src/platform/projection.ts'
+import { remembered } from '../src/platform/remembered.ts'
 import { type Headers, partiesOf } from './email-parties.ts'
 import { refreshMailStatistics } from './mail-statistics.ts'
 import { refreshThreads, threadTokens } from './threads.ts'
@@ -205,7 +206,8 @@ const peopleOf = ({ from, sender, replyTo, to, cc, bcc }: Headers) => ({ from, .
 
 const detailsOf = (email: Headers) => {
   const { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId } = email
-  return { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers, providerThreadId }
+  const always = { source, defects, messageId, dateHeader, dateReceived, inReplyTo, references, headers }
+  return providerThreadId === undefined ? always : { ...always, providerThreadId }
 }
 
 const partyRow = ({ emailId, date }: Headers, sent: boolean, at: string, party: ReturnType<typeof partiesOf>[number]) => ({
@@ -216,12 +218,12 @@ const partyRow = ({ emailId, date }: Headers, sent: boolean, at: string, party: 
   ...party,
 })
 
+const partsOf = remembered((text) => [text.replaceAll('@', ' '), text.replaceAll(/[^\p{L}\p{M}\p{N}]+/gu, ' ')])
+
 /** What is searched beside the text. An address is one word for Postgres: what is before the @ and behind it, and the parts of these, are given too. */
 function aboutOf({ subject, from, sender, replyTo, to, cc, bcc, attachments }: Headers): string {
   const people = [from, sender ?? [], replyTo, to, cc, bcc].flat().flatMap(({ name, address, raw }) => [name ?? '', address ?? raw ?? ''])
-  const addresses = people
-    .filter((text) => text.includes('@'))
-    .flatMap((text) => [text.replaceAll('@', ' '), text.replaceAll(/[^\p{L}\p{M}\p{N}]+/gu, ' ')])
+  const addresses = people.filter((text) => text.includes('@')).flatMap(partsOf)
   const words = [subject, ...people, ...addresses, ...attachments.map(({ name }) => name)]
   return [...new Set(words)].join(' ').slice(0, SEARCHED_CHARACTERS / 2)
 }

@@ -2,8 +2,10 @@ import { hash as digest } from 'node:crypto'
 import type { emailEvents } from '../schema/email-events.ts'
 import { type Database, sql } from '../src/platform/database.ts'
 import type { Refresh, Table } from '../src/platform/projection.ts'
+import { remembered } from '../src/platform/remembered.ts'
 import { toUuid } from '../src/platform/uuid.ts'
 import { baseSubject } from './base-subject.ts'
+import { makeThreads } from './threads-anew.ts'
 import { createUnion } from './union.ts'
 
 /*
@@ -17,10 +19,12 @@ import { createUnion } from './union.ts'
  */
 
 type Email = ReturnType<typeof emailEvents.EmailReceived>['data']
-type Tables = Record<'emails' | 'emailParties' | 'threadTokens' | 'threadMembers' | 'threads', Table>
+export type ThreadTables = Record<'emails' | 'emailParties' | 'threadTokens' | 'threadMembers' | 'threads', Table>
+type Tables = ThreadTables
 
 /** Hashes: equal things are found by them, and an index over them tells nobody's address. */
-const hash = (...parts: string[]) => toUuid(digest('sha256', JSON.stringify(parts), 'buffer').subarray(0, 16), 8)
+const hash = (...parts: string[]) => hashOf(JSON.stringify(parts))
+const hashOf = remembered((text) => toUuid(digest('sha256', text, 'buffer').subarray(0, 16), 8), 5_000)
 
 /** Programs disagree about the case of message ids, and write brackets or not. */
 const normalise = (messageId: string) =>
@@ -43,9 +47,11 @@ export function threadTokens({ emailId, messageId, inReplyTo, references, source
   return [...new Set(tokens.length > 0 ? tokens : [hash('email', emailId)])]
 }
 
+const baseOf = remembered(baseSubject)
+
 /** What a mail is about with somebody (null: nothing that could be asked for), and whether it looks for the mail before it by that. */
 export function topicOf({ subject, date, inReplyTo, references, providerThreadId }: Omit<Email, 'text' | 'textOwn' | 'html' | 'raw'>) {
-  const { base, isReply } = baseSubject(subject)
+  const { base, isReply } = baseOf(subject)
   const hasTopic = base !== '' && date !== null
   return {
     of: (address: string) => (hasTopic ? hash('topic', base, address) : null),
@@ -63,6 +69,7 @@ const uuids = (ids: Iterable<string>) => sql.array([...ids], 'uuid')
 export const refreshThreads: Refresh<Tables> = {
   writes: ['threadMembers', 'threads'],
   from: ['emails'],
+  anew: makeThreads,
   async run(db, tables, touched) {
     const arrived = touched('emails').map(({ emailId }) => emailId as string)
     const links = await topicLinks(db, tables, arrived)

@@ -21,7 +21,7 @@ const fold = (text: string) =>
     .replaceAll(/\p{Cc}/gu, ' ')
     .trim()
 
-const cut = (text: string) => [...text].slice(0, MAX_CHARACTERS).join('')
+const cut = (text: string) => (text.length <= MAX_CHARACTERS ? text : [...text].slice(0, MAX_CHARACTERS).join(''))
 
 /** `O'Brien, Jean-Luc` → obrien, jean, luc */
 const parts = (folded: string) => folded.replaceAll(/['’ʼ]/g, '').match(/[\p{L}\p{M}\p{N}]+/gu) ?? []

@@ -6,10 +6,11 @@ t.setTimeout(300_000)
 t.test('a mailbox comes in whole and once, whatever fails at Google, and whoever of us is killed meanwhile', async (t) => {
   const { faults, figures } = await gmailSoak({
     seed: Math.floor(Math.random() * 2 ** 31),
-    messages: 150,
+    messages: 80,
     // More than this machine may get through: that Google is never asked for too much holds all the same.
     quotaUnits: 600,
     blows: 3,
+    processes: { projectors: 1, workers: 2 },
     pauseMs: [300, 1_500],
     quietShare: 0.2,
     isUseHeld: false,
@@ -17,5 +18,5 @@ t.test('a mailbox comes in whole and once, whatever fails at Google, and whoever
     say: (line) => t.comment(line),
   })
   t.strictSame(faults, [])
-  t.ok(Number(figures['stored']) > 100, JSON.stringify(figures))
+  t.ok(Number(figures['stored']) > 50, JSON.stringify(figures))
 })

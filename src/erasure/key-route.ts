@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { createSigner } from '../platform/erasure/receipt.ts'
-import { problemResponse } from '../platform/http/openapi.ts'
+import { problemResponse } from '../platform/http/problem-response.ts'
 import type { Services } from '../services.ts'
 
 const ErasureKey = Type.Object(

@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { normalizeEmail } from '../platform/email-address.ts'
-import { problemResponse } from '../platform/http/openapi.ts'
+import { problemResponse } from '../platform/http/problem-response.ts'
 import { type Fault, Invalid, Refused } from '../platform/refusal.ts'
 import { fold } from '../platform/runner.ts'
 import type { Services } from '../services.ts'

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { type QuerySqlToken, sql } from 'slonik'
+import { copy } from './copy.ts'
 
 export { sql }
 
@@ -9,6 +10,8 @@ export { sql }
 export type Database = {
   /** @throws pg's DatabaseError when Postgres refuses, a connection error when it is away */
   rows<Row extends object>(query: Query): Promise<Row[]>
+  /** Adds many rows for half of what an insert costs; inside `transaction` alone. @param lines of the `copy … from stdin`, in its text format */
+  copy?(statement: Query, lines: string): Promise<void>
 }
 
 /** @property name makes it a prepared statement, for queries that run often */
@@ -52,8 +55,8 @@ const types: pg.CustomTypesConfig = {
   getTypeParser: (oid: number, format?: 'text' | 'binary') => parsers[oid] ?? pg.types.getTypeParser(oid, format as 'text'),
 }
 
-/** Sends one statement over a connection. */
-type Send = <Row extends object>(config: pg.QueryConfig) => Promise<pg.QueryResult<Row>>
+/** Has one thing done over a connection. */
+type Ask = <T>(what: (client: pg.ClientBase) => Promise<T>) => Promise<T>
 
 /** pg's spelling of the parameters in a statement; of those with a name, which are few and come often, it is kept. */
 const texts = new Map<string, string>()
@@ -65,12 +68,14 @@ function textOf({ name, sql: text }: Query): string {
   return written
 }
 
-const run = (send: Send): Database => ({
+const run = (ask: Ask): Required<Database> => ({
   async rows<Row extends object>(query: Query) {
     const { name, values } = query
-    const { rows } = await send<Row>({ ...(name && { name }), text: textOf(query), values: [...values], types })
+    const config = { ...(name && { name }), text: textOf(query), values: [...values], types }
+    const { rows } = await ask((client) => client.query<Row>(config))
     return rows
   },
+  copy: ({ sql: text }, lines) => ask((client) => copy(client, text, lines)),
 })
 
 /** Postgres ended one of several transactions that waited for each other; it did nothing, and may be tried again (PostgreSQL manual, §13.3.4). */
@@ -162,12 +167,12 @@ export function openPool(url: string, log: Logger, connections = 10, statementMs
   /** Statements that were sent and not answered yet, and when they are asked after. */
   const underWay = new Map<pg.ClientBase, { lookAt: number }>()
 
-  const sender =
-    (client: pg.ClientBase): Send =>
-    async (config) => {
+  const asking =
+    (client: pg.ClientBase): Ask =>
+    async (what) => {
       underWay.set(client, { lookAt: performance.now() + LOOK_MS })
       try {
-        return await client.query(config)
+        return await what(client)
       } finally {
         underWay.delete(client)
       }
@@ -193,7 +198,7 @@ export function openPool(url: string, log: Logger, connections = 10, statementMs
   }, LOOK_OUT_MS).unref()
 
   /** Gives a connection for as long as `work` takes; one that it calls broken is not used again. */
-  const using = async <T>(work: (send: Send, isBroken: (error: Error) => void) => Promise<T>): Promise<T> => {
+  const using = async <T>(work: (ask: Ask, isBroken: (error: Error) => void) => Promise<T>): Promise<T> => {
     const client = await take()
     let broken: Error | undefined
     // The pool watches idle connections only: one that breaks between two statements of ours would end the process.
@@ -202,7 +207,7 @@ export function openPool(url: string, log: Logger, connections = 10, statementMs
     }
     client.on('error', onError)
     try {
-      return await work(sender(client), onError)
+      return await work(asking(client), onError)
     } catch (error) {
       if (isUnanswered(error)) {
         broken = error as Error
@@ -217,22 +222,23 @@ export function openPool(url: string, log: Logger, connections = 10, statementMs
   }
 
   return {
-    rows: (query) => using((send) => run(send).rows(query)),
+    rows: (query) => using((ask) => run(ask).rows(query)),
     transaction: (work) =>
-      using(async (send, isBroken) => {
+      using(async (ask, isBroken) => {
+        const say = (text: string) => ask((client) => client.query(text))
         try {
-          await send({ text: 'begin' })
-          const result = await work(run(send))
-          const { command } = await send({ text: 'commit' })
+          await say('begin')
+          const result = await work(run(ask))
+          const { command } = await say('commit')
           // Postgres answers a commit after a failed statement by rolling back, and calls it no error.
           if (command !== 'COMMIT') throw new Error('The transaction was rolled back: a statement in it had failed.')
           return result
         } catch (error) {
-          if (!isUnanswered(error)) await send({ text: 'rollback' }).catch(isBroken)
+          if (!isUnanswered(error)) await say('rollback').catch(isBroken)
           throw error
         }
       }),
-    ping: () => using(async (send) => void (await send({ text: 'select 1' }))),
+    ping: () => using((ask) => ask(async (client) => void (await client.query('select 1')))),
     connect,
     async close() {
       clearInterval(lookOut)

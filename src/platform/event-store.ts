@@ -53,6 +53,7 @@ export class NotLeader extends Unavailable {
 
 /** The stream of the heartbeat, which whoever follows the log is sent whatever was asked for. */
 export const HEARTBEAT_STREAM = 'heartbeat'
+const HEARTBEAT = heartbeatEvents.HeartbeatRecorded.type
 
 /** Which events are followed: those of streams whose names begin so, or those of these types. */
 export type EventFilter = { readonly streams: readonly string[] } | { readonly types: readonly string[] }
@@ -80,8 +81,11 @@ export type EventStore = {
   end(): Promise<Position | null>
   /** The position of the newest event that is not the server's own, and so of the last that a subscription gives; null when there is none. @throws Unavailable */
   tail(): Promise<Position | null>
-  /** Every event but the server's own after a position, for ever: it subscribes again by itself until the signal aborts. */
-  subscribe(options: { after: Position | null; signal: AbortSignal }): AsyncIterable<StoredEvent>
+  /**
+   * Every event but the server's own after a position, for ever: it subscribes again by itself until the signal aborts.
+   * @param types only these, and the heartbeat, by which a position moves on where nothing that is asked for happens
+   */
+  subscribe(options: { after: Position | null; signal: AbortSignal; types?: readonly string[] }): AsyncIterable<StoredEvent>
   /**
    * The same with markers in between, `{ position, event: null }`, each in its place: what a position says was followed has been handed out before it.
    * With a filter there is one for every heartbeat, and others as the server pleases; so the position moves on where nothing that is asked for happens.
@@ -311,8 +315,15 @@ export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TR
           fromPosition = page.at(-1)!.position
         }
       }),
-    subscribe: ({ after, signal }) =>
-      subscription(connect(), { after, signal, log, counts: resubscriptions, pick: ({ event }) => event, silenceMs }),
+    subscribe: ({ after, signal, types }) =>
+      subscription(connect(types && { types: [...types, HEARTBEAT] }), {
+        after,
+        signal,
+        log,
+        counts: resubscriptions,
+        pick: ({ event }) => event,
+        silenceMs,
+      }),
     follow: ({ after, signal, filter }) =>
       subscription(connect(filter), { after, signal, log, counts: resubscriptions, pick: (item) => item, silenceMs }),
     keepNewest: (stream, count) =>
@@ -372,7 +383,7 @@ function serverFilter(filter: EventFilter | undefined) {
   }
   if (!filter) return excludeSystemEvents(options)
   if ('streams' in filter) return streamNameFilter({ ...options, prefixes: [...filter.streams, HEARTBEAT_STREAM] })
-  return eventTypeFilter({ ...options, prefixes: [...filter.types, heartbeatEvents.HeartbeatRecorded.type] })
+  return eventTypeFilter({ ...options, prefixes: [...filter.types, HEARTBEAT] })
 }
 
 /** What the server lets through besides: the heartbeat, and types whose names begin like one that is asked for. */

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Fenced, type Moved, moveCheckpoint, readCheckpoint, tellTrouble } from './checkpoint.ts'
 import type { Database, Pool } from './database.ts'
 import type { RecordedEvent, StoredEvent } from './event.ts'
-import { gather, holdBack, type Limits } from './gather.ts'
+import { gather, holdBack, type Limits, type Rest } from './gather.ts'
 import type { Term } from './lease.ts'
 import type { Logger } from './log.ts'
 import { comparePositions, formatPosition, type Position, START } from './position.ts'
@@ -27,6 +27,10 @@ export type FollowerOptions<Work> = {
   applyRefused?(db: Database, work: readonly Work[], moved: Moved, fault: unknown): Promise<void>
   /** Asked after every batch, and before the first: whether this has come as far as it is to come. Left out: it goes on for ever. */
   isThere?(position: Position): boolean
+  /** What comes meanwhile is decoded together, and applied together. Left out: what comes is decoded at once. */
+  readonly rest?: Rest<StoredEvent>
+  /** For so long after the one before a batch may wait to become full, in milliseconds: where it is no matter when an event comes. Left out: none waits. */
+  readonly fillMs?: number
   /** Waited for after every batch. @param tookMs how long that took */
   pace?(tookMs: number): Promise<void>
   /** For how long the position may stand still, in milliseconds, while what comes means nothing here; it moves with the next that does. */
@@ -63,10 +67,22 @@ export type Follower = {
 
 const MAX_BACKOFF_MS = 10_000
 const IDLE_MS = 20
+/** So many events are decoded before whatever else this process does has its turn. */
+const DECODED = 250
 
 /** Turns the log into something else, exactly once each event: one subscription, one position, one transaction a batch. */
 export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
-  const { pool, log, subscribe, apply, target, checkpoint, limits = { events: 500, bytes: 4 * 2 ** 20 }, idleMs = IDLE_MS } = options
+  const {
+    pool,
+    log,
+    subscribe,
+    apply,
+    target,
+    checkpoint,
+    limits = { events: 500, bytes: 4 * 2 ** 20 },
+    fillMs,
+    idleMs = IDLE_MS,
+  } = options
   const steps = createSteps(options)
   let health: FollowerHealth = { state: 'standing-by', reason: null, position: null, events: 0, batches: 0, unknownTypes: {} }
 
@@ -119,7 +135,9 @@ export function createFollower<Work>(options: FollowerOptions<Work>): Follower {
     const leaving = new AbortController()
     const events = subscribe(comparePositions(position, START) === 0 ? null : position, AbortSignal.any([signal, leaving.signal]))
     try {
-      const batches = gather(steps(gather(events, sizeOf, limits)), ({ sizeBytes }) => sizeBytes, limits)
+      const decoding = { ...limits, events: Math.min(limits.events, DECODED) }
+      const decoded = steps(gather(events, sizeOf, decoding, options.rest))
+      const batches = gather(decoded, ({ sizeBytes }) => sizeBytes, limits, fillMs === undefined ? undefined : { ms: fillMs })
       for await (const batch of holdBack(batches, isIdle, idleMs, limits.events)) {
         if (signal.aborted) return false
         const faulty = firstFaulty(batch, position)

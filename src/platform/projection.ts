@@ -131,6 +131,8 @@ export type Refresh<T extends Record<string, Table> = Record<string, Table>> = {
   readonly from: readonly (keyof T & string)[]
   /** Those of them whose keys together lead to every row; all of them unless given. What makes the tables from nothing goes through these. */
   readonly anewFrom?: readonly (keyof T & string)[]
+  /** Fills its tables, while they are empty, with what `run` makes of all keys, in one go. Left out: `run` is given the keys, so many at a time. */
+  anew?(db: Database, tables: T): Promise<void>
   run(db: Database, tables: T, touched: Touched<keyof T & string>): Promise<void>
 }
 

@@ -10,7 +10,10 @@ import { isFaultOfData, Unapplicable } from './projector-fault.ts'
 import { createInterpreter } from './rows.ts'
 import { createTableStore } from './table-store.ts'
 
-export type ProjectorOptions = Pick<FollowerOptions<never>, 'pool' | 'log' | 'subscribe' | 'decode' | 'limits' | 'isThere' | 'pace'> & {
+export type ProjectorOptions = Pick<
+  FollowerOptions<never>,
+  'pool' | 'log' | 'subscribe' | 'decode' | 'limits' | 'fillMs' | 'isThere' | 'rest' | 'pace'
+> & {
   /** All that this code has; it leads those of them, in exactly its version, that are at the checkpoint. */
   readonly projections: readonly Projection[]
   /** Every type of event that is declared: those that no projection follows need not be decoded. Left out: all are decoded. */
@@ -127,7 +130,7 @@ function membersOf(projections: readonly Projection[], rows: readonly Projection
   const at = new Map(rows.map((row) => [row.name, row]))
   const here = projections.filter(({ name, version }) => at.get(name)?.version === version)
   const interpreters = here.map((projection) => ({ name: projection.name, interpret: createInterpreter([projection]) }))
-  const store = createTableStore(here, rows[0]?.place ?? 'read', { refreshing: !inBulk })
+  const store = createTableStore(here, rows[0]?.place ?? 'read', { inBulk })
   const parks = (name: string) => at.get(name)?.parks ?? true
   return {
     types: new Set(here.flatMap(({ eventTypes }) => [...eventTypes])),

@@ -7,35 +7,55 @@ export class InvalidWrite extends Error {
   override readonly name = 'InvalidWrite'
 }
 
-/** What a row is compared by: its key's values in one text. */
-export const keyText = ({ key }: Table, row: Row): string => JSON.stringify(key.map((column) => row[column]))
+/** What a normalised row is compared by: its key's values in one text. None of them is null or contains NUL, and those of a column are of one type. */
+export function keyText({ key }: Table, row: Row): string {
+  let text = String(row[key[0]!])
+  for (let index = 1; index < key.length; index += 1) text += `\0${row[key[index]!]}`
+  return text
+}
 
 /** Whether the write is about one row; otherwise it removes all rows that begin with what it names of the key. */
-export const isOneRow = ({ key }: Table, { row }: RowWrite): boolean => key.every((column) => column in row)
+export const isOneRow = ({ key }: Table, { verb, row }: RowWrite): boolean => verb !== 'remove' || key.every((column) => column in row)
+
+/** What normalising asks of a table again and again. */
+type Shape = { readonly columns: readonly string[]; readonly normalise: Readonly<Record<string, (value: unknown) => Value>> }
+const shapes = new WeakMap<Table, Shape>()
+function shapeOf(table: Table): Shape {
+  const known = shapes.get(table)
+  if (known) return known
+  const columns = Object.keys(table.columns)
+  const shape = {
+    columns,
+    normalise: Object.assign(Object.create(null), Object.fromEntries(columns.map((name) => [name, normaliseValue[table.columns[name]!]]))),
+  }
+  shapes.set(table, shape)
+  return shape
+}
 
 /**
  * The same write with every value in its one spelling; a `put` is complete, everywhere else what is undefined is left out.
  * @throws InvalidWrite when it names a column that is not there, lacks a part of the key, or holds a value of another kind
  */
 export function normaliseWrite(table: Table, { verb, row }: RowWrite): RowWrite {
+  const { columns, normalise } = shapeOf(table)
   const faulty = (column: string, what: string) => new InvalidWrite(`${verb} of ${table.name}: column ${column} ${what}`)
-  const given = Object.keys(row).filter((column) => row[column] !== undefined)
-  const unknown = given.find((column) => !Object.hasOwn(table.columns, column))
-  if (unknown) throw faulty(unknown, 'is not declared')
-  const missing = table.key.find(
-    (column, index) => (row[column] ?? null) === null && (verb !== 'remove' || index === 0 || given.length > index),
-  )
-  if (missing) throw faulty(missing, 'is part of the key and has no value')
+  const given: string[] = []
+  for (const column of Object.keys(row)) {
+    if (row[column] === undefined) continue
+    if (!normalise[column]) throw faulty(column, 'is not declared')
+    given.push(column)
+  }
+  for (const [index, column] of table.key.entries())
+    if ((row[column] ?? null) === null && (verb !== 'remove' || index === 0 || given.length > index))
+      throw faulty(column, 'is part of the key and has no value')
   if (verb === 'remove' && given.length > table.key.length)
     throw faulty(given.find((column) => !table.key.includes(column))!, 'is not part of the key')
-  const columns = verb === 'put' ? Object.keys(table.columns) : given
   const normalised: Row = {}
-  for (const column of columns) {
-    try {
-      normalised[column] = normaliseValue[table.columns[column]!](row[column])
-    } catch (error) {
-      throw faulty(column, (error as Error).message)
-    }
+  let column = ''
+  try {
+    for (column of verb === 'put' ? columns : given) normalised[column] = normalise[column]!(row[column])
+  } catch (error) {
+    throw faulty(column, (error as Error).message)
   }
   return { verb, table: table.name, row: normalised }
 }
@@ -74,28 +94,36 @@ export type MemoryTable = {
 
 export function createMemoryTable(table: Table): MemoryTable {
   const rows = new Map<string, Row>()
-  /** Keys by their first column: removing by the first columns must not look at every row. */
-  const groups = new Map<Value, Set<string>>()
   const [first] = table.key as [string]
-  const grouped = table.key.length > 1
+  /** Keys by their first column: removing by the first columns must not look at every row. Made when that is first asked for. */
+  let groups: Map<Value, Set<string>> | null = null
+  const group = (key: string, row: Row) => {
+    const known = groups!.get(row[first]!)
+    if (known) known.add(key)
+    else groups!.set(row[first]!, new Set([key]))
+  }
   const set = (key: string, row: Row) => {
     rows.set(key, row)
-    if (!grouped) return
-    const group = groups.get(row[first]!)
-    if (group) group.add(key)
-    else groups.set(row[first]!, new Set([key]))
+    if (groups) group(key, row)
   }
   const remove = (key: string, row: Row) => {
     rows.delete(key)
-    if (groups.get(row[first]!)?.delete(key) && groups.get(row[first]!)!.size === 0) groups.delete(row[first]!)
+    if (groups?.get(row[first]!)?.delete(key) && groups.get(row[first]!)!.size === 0) groups.delete(row[first]!)
+  }
+  const inGroup = (value: Value) => {
+    if (!groups) {
+      groups = new Map()
+      for (const [key, row] of rows) group(key, row)
+    }
+    return [...(groups.get(value) ?? [])]
   }
   return {
     load: (row) => set(keyText(table, row), row),
     apply(write) {
       if (!isOneRow(table, write)) {
         const columns = Object.keys(write.row)
-        const inGroup = [...(groups.get(write.row[first]!) ?? [])]
-        for (const key of inGroup) if (columns.every((column) => rows.get(key)![column] === write.row[column])) remove(key, write.row)
+        for (const key of inGroup(write.row[first]!))
+          if (columns.every((column) => rows.get(key)![column] === write.row[column])) remove(key, write.row)
         return
       }
       const key = keyText(table, write.row)
@@ -118,10 +146,11 @@ export function createInterpreter(projections: readonly Projection[]): (event: R
   return (event) => {
     const concerned = event.erased ? projections.filter(({ ofErased }) => ofErased) : projections
     const writes = concerned.flatMap((projection) => projection.handle(event))
+    const { traceparent } = event.meta
     return writes.map((write) => {
       if (refreshed.has(write.table)) throw new InvalidWrite(`${write.verb} of ${write.table}: the table follows from others`)
-      const { traceparent } = event.meta
-      return { ...normaliseWrite(tables.get(write.table)!, write), ...(traceparent && { traceparent }) }
+      const normalised = normaliseWrite(tables.get(write.table)!, write)
+      return traceparent ? { ...normalised, traceparent } : normalised
     })
   }
 }

@@ -1,25 +1,8 @@
 import { type Database, type Query, sql } from './database.ts'
-import { type ColumnKind, type Projection, type Refresh, type Row, type RowWrite, snake, type Table } from './projection.ts'
+import type { Projection, Refresh, Row, RowWrite, Table } from './projection.ts'
 import { createMemoryTable, isOneRow, keyText, tablesByName } from './rows.ts'
+import { compose, quoted, raw, sqlTypes } from './table-statements.ts'
 import { withSpanOfBatch } from './tracing.ts'
-
-/** Milliseconds are all that JavaScript's instants have; a count and an integer may grow past 32 bits. */
-export const sqlTypes: Record<ColumnKind, string> = {
-  uuid: 'uuid',
-  text: 'text',
-  integer: 'bigint',
-  boolean: 'boolean',
-  instant: 'timestamptz(3)',
-  json: 'jsonb',
-  count: 'bigint',
-  last: 'timestamptz(3)',
-}
-
-/** Puts text that a declaration (never a caller) holds into SQL as it is. */
-export const raw = (text: string) => ({ ...sql.fragment``, sql: text })
-
-/** Column names come from the code alone; quoted all the same, since some are words of SQL. */
-const quoted = (column: string) => `"${snake(column)}"`
 
 export type TableStore = {
   /**
@@ -36,10 +19,12 @@ export type TableStore = {
  * that has nothing to do is left out. The meaning of the writes is in rows.ts alone: here rows are only loaded and stored. The tables that
  * follow from others are refreshed after all that, once a batch.
  * @param schema where the tables are: `read`, or a scratch schema
- * @param refreshing false: the tables that follow from others are left to `refreshAll`
+ * @param inBulk most rows are new, and go in by COPY; the tables that follow from others are left to `refreshAll`
+ * @param few below so many rows of a table COPY costs more than it saves
  */
-export function createTableStore(projections: readonly Projection[], schema = 'read', { refreshing = true } = {}): TableStore {
-  const stores = new Map([...tablesByName(projections)].map(([name, table]) => [name, createOneTableStore(table, schema)]))
+export function createTableStore(projections: readonly Projection[], schema = 'read', { inBulk = false, few = 20 } = {}): TableStore {
+  const create = (table: Table) => createOneTableStore(table, schema, inBulk ? few : Number.POSITIVE_INFINITY)
+  const stores = new Map([...tablesByName(projections)].map(([name, table]) => [name, create(table)]))
   const refreshes = projections.flatMap((projection) => projection.refreshes.map((refresh) => bind(refresh, projection, schema)))
   return {
     async apply(db, writes) {
@@ -48,10 +33,10 @@ export function createTableStore(projections: readonly Projection[], schema = 'r
         for (const [name, ofTable] of Map.groupBy(writes, ({ table }) => table)) {
           touched.set(name, await stores.get(name)!.apply(db, ofTable))
         }
-        if (refreshing) for (const refresh of refreshes) await refresh(db, touched)
+        if (!inBulk) for (const refresh of refreshes) await refresh(db, touched)
       }
       // Who reads in bulk reads what was traced long ago: nobody looks at these traces any more.
-      await (refreshing ? withSpanOfBatch('project', writes, work) : work())
+      await (inBulk ? work() : withSpanOfBatch('project', writes, work))
     },
     load: async (db, table, keys) => (keys.length > 0 ? stores.get(table)!.load(db, keys) : []),
   }
@@ -63,13 +48,23 @@ const CHUNK = 5_000
 /**
  * Makes all rows of the tables that follow from others, where the others were filled without them. To repeat it changes nothing.
  * @param inTransaction runs each part by itself
+ * @param inLongTransaction the same for one that may take minutes
  */
 export async function refreshAll(
   projection: Projection,
   schema: string,
   inTransaction: <T>(work: (db: Database) => Promise<T>) => Promise<T>,
+  inLongTransaction = inTransaction,
 ): Promise<void> {
   for (const refresh of projection.refreshes) {
+    const { anew, writes } = refresh
+    const here = tablesIn(projection, schema)
+    const isEmpty = async (db: Database) => {
+      for (const noun of writes) if ((await db.rows(sql.unsafe`select from ${here[noun]!.sql} limit 1`)).length > 0) return false
+      return true
+    }
+    const isDone = anew && (await inLongTransaction(async (db) => (await isEmpty(db)) && (await anew(db, here).then(() => true))))
+    if (isDone) continue
     const run = bind(refresh, projection, schema)
     for (const noun of refresh.anewFrom ?? refresh.from) {
       const table = projection.tables[noun]!
@@ -99,48 +94,97 @@ function pageOfKeys({ name, key, columns }: Table, schema: string, after: Row | 
     where ${values ? sql.fragment`(${list}) > (${values})` : sql.fragment`true`} order by ${list} limit ${CHUNK}`
 }
 
+function tablesIn(projection: Projection, schema: string): Record<string, Table> {
+  const here = Object.entries(projection.tables).map(([noun, table]) => [noun, { ...table, sql: sql.identifier([schema, table.name]) }])
+  return Object.fromEntries(here)
+}
+
 /** A refresh over the tables where they are. */
 function bind({ from, run }: Refresh, projection: Projection, schema: string) {
-  const here = Object.entries(projection.tables).map(([noun, table]) => [noun, { ...table, sql: sql.identifier([schema, table.name]) }])
-  const tables = Object.fromEntries(here) as Record<string, Table>
+  const tables = tablesIn(projection, schema)
   return async (db: Database, touched: ReadonlyMap<string, readonly Row[]>) => {
     const keys = (noun: string) => touched.get(tables[noun]!.name) ?? []
     if (from.some((noun) => keys(noun).length > 0)) await run(db, tables, keys)
   }
 }
 
-function createOneTableStore(table: Table, schema: string) {
+function createOneTableStore(table: Table, schema: string, few: number) {
   const statements = compose(table, schema)
   const load = (db: Database, keys: readonly Row[]) => db.rows<Row>(statements.load(keys))
+  const store = async (db: Database, rows: readonly Row[]) => {
+    if (rows.length > 0) await db.rows(statements.store(rows))
+  }
+  const insert = createInsert(statements, store, few)
   return {
     load,
     /** Gives the keys of all rows that were written or removed. */
     async apply(db: Database, writes: readonly RowWrite[]): Promise<Row[]> {
       const memory = createMemoryTable(table)
       const awaited = rowsToLoad(table, writes)
-      if (awaited.length > 0) for (const row of await load(db, awaited)) memory.load(row)
+      const loaded = awaited.length > 0 ? await load(db, awaited) : []
+      for (const row of loaded) memory.load(row)
 
       for (const write of writes) memory.apply(write)
 
       const touched = new Map<string, Row>()
-      const groups = writes.filter((write) => !isOneRow(table, write)).map(({ row }) => row)
+      const removals = writes.filter(({ verb }) => verb === 'remove')
+      const groups = removals.filter((write) => !isOneRow(table, write)).map(({ row }) => row)
       for (const [length, prefixes] of Map.groupBy(groups, (row) => Object.keys(row).length)) {
         for (const key of await db.rows<Row>(statements.removeGroups(length, prefixes))) touched.set(keyText(table, key), key)
       }
-      const single = writes.filter((write) => isOneRow(table, write))
-      for (const { row } of single) touched.set(keyText(table, row), row)
-      const removed = new Map(single.filter(({ verb }) => verb === 'remove').map(({ row }) => [keyText(table, row), row]))
+      const removed = new Map(removals.filter((write) => isOneRow(table, write)).map(({ row }) => [keyText(table, row), row]))
       const gone = [...removed].filter(([key]) => !memory.get(key)).map(([, row]) => row)
       if (gone.length > 0) await db.rows(statements.remove(gone))
       const kept = memory.rows()
-      if (kept.length > 0) await db.rows(statements.store(kept))
+      const known = new Set([...removed.keys(), ...loaded.map((row) => keyText(table, row))])
+      const { old = [], fresh = [] } = Object.groupBy(kept, (row) => (known.has(keyText(table, row)) ? 'old' : 'fresh'))
+      await store(db, old)
+      await insert(db, fresh)
+      for (const write of writes) if (isOneRow(table, write)) touched.set(keyText(table, write.row), write.row)
       return [...touched.values()]
     },
   }
 }
 
+/** Postgres's code of a key that is there already. */
+const UNIQUE = '23505'
+const MOST_PASSED_OVER = 64
+
+/**
+ * Puts rows into a table of which it is not known whether it has them; in bulk hardly ever. COPY takes half the time of an insert that looks first, and says
+ * so when a key is there: then the rows are stored by that insert, and where it happens again and again COPY is not tried for a while.
+ */
+function createInsert(
+  { copy, lines }: ReturnType<typeof compose>,
+  store: (db: Database, rows: readonly Row[]) => Promise<void>,
+  few: number,
+) {
+  let passOver = 0
+  let refused = 0
+  return async (db: Database, rows: readonly Row[]): Promise<void> => {
+    if (!db.copy || rows.length < few) return store(db, rows)
+    if (passOver > 0) {
+      passOver -= 1
+      return store(db, rows)
+    }
+    await db.rows(sql.unsafe`savepoint copied`)
+    try {
+      await db.copy(copy, lines(rows))
+      refused = 0
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== UNIQUE) throw error
+      await db.rows(sql.unsafe`rollback to savepoint copied`)
+      await store(db, rows)
+      refused += 1
+      passOver = Math.min(2 ** refused, MOST_PASSED_OVER)
+    }
+    await db.rows(sql.unsafe`release savepoint copied`)
+  }
+}
+
 /** The keys whose first write in the batch is a `patch` or `merge`: those wait for the row, `put` and `remove` forget what came before. */
 function rowsToLoad(table: Table, writes: readonly RowWrite[]): Row[] {
+  if (!writes.some(({ verb }) => verb === 'patch' || verb === 'merge')) return []
   const first = new Map<string, RowWrite>()
   for (const write of writes) {
     if (!isOneRow(table, write)) continue
@@ -148,43 +192,4 @@ function rowsToLoad(table: Table, writes: readonly RowWrite[]): Row[] {
     if (!first.has(key)) first.set(key, write)
   }
   return [...first.values()].filter(({ verb }) => verb === 'patch' || verb === 'merge').map(({ row }) => row)
-}
-
-/**
- * The table's statements. Those that join the table are never prepared, and tell the planner how many keys there are (`limit`): a plan that was
- * kept from when the table or the batch was small would read the whole table for each batch when it is large.
- */
-function compose(table: Table, schema: string) {
-  const name = sql.identifier([schema, table.name])
-  const columns = Object.keys(table.columns)
-  const list = (of: readonly string[], as: (column: string) => string = quoted, separator = ', ') => raw(of.map(as).join(separator))
-  const typed = (of: readonly string[]) => list(of, (column) => `${quoted(column)} ${sqlTypes[table.columns[column]!]}`)
-  const names = new Map(columns.map((column) => [column, snake(column)]))
-  const named = (of: readonly string[], row: Row) => {
-    const renamed: Row = {}
-    for (const column of of) renamed[names.get(column)!] = row[column]!
-    return renamed
-  }
-  const json = (of: readonly string[], rows: readonly Row[]) => JSON.stringify(rows.map((row) => named(of, row)))
-  const keys = (of: readonly string[], rows: readonly Row[]) =>
-    sql.fragment`(select * from json_to_recordset(${json(of, rows)}::json) as k (${typed(of)}) limit ${rows.length}) k`
-  const same = (of: readonly string[]) => list(of, (column) => `t.${quoted(column)} = k.${quoted(column)}`, ' and ')
-  const remove = (of: readonly string[], rows: readonly Row[]) =>
-    sql.fragment`delete from ${name} t using ${keys(of, rows)} where ${same(of)}`
-
-  const others = columns.filter((column) => !table.key.includes(column))
-  const conflict =
-    others.length > 0 ? raw(`do update set ${others.map((c) => `${quoted(c)} = excluded.${quoted(c)}`).join(', ')}`) : raw('do nothing')
-  const selected = list(columns, (column) => `t.${quoted(column)} as "${column}"`)
-  return {
-    load: (rows: readonly Row[]): Query =>
-      sql.unsafe`select ${selected} from ${keys(table.key, rows)} join ${name} t on ${same(table.key)}`,
-    remove: (rows: readonly Row[]): Query => sql.unsafe`${remove(table.key, rows)}`,
-    /** Gives the keys that it met. */
-    removeGroups: (length: number, rows: readonly Row[]): Query =>
-      sql.unsafe`${remove(table.key.slice(0, length), rows)} returning ${list(table.key, (column) => `t.${quoted(column)} as "${column}"`)}`,
-    store: (rows: readonly Row[]): Query =>
-      sql.unsafe`insert into ${name} (${list(columns)}) select * from json_to_recordset(${json(columns, rows)}::json) as k (${typed(columns)})
-        on conflict (${list(table.key)}) ${conflict}`,
-  }
 }

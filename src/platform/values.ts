@@ -1,4 +1,5 @@
-import type { ColumnKind, Value } from './projection.ts'
+import type { ColumnKind, Row, Value } from './projection.ts'
+import { remembered } from './remembered.ts'
 import { isUuid } from './uuid.ts'
 
 /** Normalises one value of a column: equal things become equal values, and whatever comes out can be stored. Null stays null. */
@@ -51,23 +52,42 @@ const LATEST = Date.parse('9999-12-31T23:59:59.999Z')
  * becomes the second before. Years that only one of JavaScript and Postgres can write (mails claim such) become the nearest that both can.
  */
 function instant(value: unknown): string {
-  if (typeof value !== 'string' || !zoned.test(value)) return fail('an instant with its time zone')
+  return typeof value === 'string' ? instantOf(value) : fail('an instant with its time zone')
+}
+const instantOf = remembered((value) => {
+  if (!zoned.test(value)) return fail('an instant with its time zone')
   const milliseconds = Date.parse(value.replace(/(:\d\d):60/, '$1:59'))
   if (Number.isNaN(milliseconds)) return fail('an instant')
   return new Date(Math.min(Math.max(milliseconds, EARLIEST), LATEST)).toISOString()
+})
+
+const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
+
+/** Text that Postgres takes: NUL and half a surrogate pair, which broken mails contain, become U+FFFD. */
+export const storableText = (text: string): string => (isStorable(text) ? text : text.toWellFormed().replaceAll('\0', '\uFFFD'))
+
+/** As nearly all is, so that nothing is made anew. */
+function isStorableJson(value: unknown): boolean {
+  if (typeof value === 'string') return isStorable(value)
+  if (value === null || typeof value === 'boolean') return true
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0)
+  if (Array.isArray(value)) return value.every(isStorableJson)
+  if (typeof value !== 'object' || 'toJSON' in value) return false
+  for (const name of Object.keys(value)) if (!isStorable(name) || !isStorableJson((value as Row)[name])) return false
+  return true
 }
 
-/** Postgres stores neither NUL nor half a surrogate pair; broken mails contain both. */
-/** Text that Postgres takes: NUL and half a surrogate pair become U+FFFD. */
-export const storableText = (text: string): string => text.toWellFormed().replaceAll('\0', '\uFFFD')
-
 function storableJson(value: unknown): Value {
+  return isStorableJson(value) ? (value as Value) : madeStorable(value)
+}
+
+function madeStorable(value: unknown): Value {
   if (value === null || typeof value === 'boolean') return value
   if (typeof value === 'string') return storableText(value)
   if (typeof value === 'number') return Number.isFinite(value) ? value + 0 : null
-  if (Array.isArray(value)) return value.map((item) => storableJson(item ?? null))
+  if (Array.isArray(value)) return value.map((item) => madeStorable(item ?? null))
   if (typeof value !== 'object') return fail('JSON')
-  if ('toJSON' in value && typeof value.toJSON === 'function') return storableJson(value.toJSON())
+  if ('toJSON' in value && typeof value.toJSON === 'function') return madeStorable(value.toJSON())
   const entries = Object.entries(value).filter(([, item]) => item !== undefined)
-  return Object.fromEntries(entries.map(([name, item]) => [storableText(name), storableJson(item)]))
+  return Object.fromEntries(entries.map(([name, item]) => [storableText(name), madeStorable(item)]))
 }

@@ -36,6 +36,9 @@ function tlsOf({ tlsCertFile, tlsKeyFile }: Config): ServerOptions['tls'] {
   return tls
 }
 
+/** So many connections wait to be accepted, where the machine allows it: whoever finds no room tries again a second later, then three, then seven. */
+const BACKLOG = 4_096
+
 /** The HTTP API. */
 export async function run(config: Config, log: Logger): Promise<Running> {
   const urls = connected(config)
@@ -69,7 +72,7 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     const key = await keys.makeFirst()
     // It opens all the same; the next start tells the log then.
     await logFirstKeys(services).catch((err) => log.warn({ err }, 'the log could not be told of the first API key'))
-    const url = await server.listen({ host: config.host, port: config.port })
+    const url = await server.listen({ host: config.host, port: config.port, backlog: BACKLOG })
     if (key && !tellSupervisor({ type: 'api-key', key })) console.log(`API key (shown once): ${key}`)
     return { url, close }
   } catch (error) {

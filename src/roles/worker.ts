@@ -35,14 +35,15 @@ export async function run(config: Config, log: Logger): Promise<Running> {
     await eraseAgain(services, log)
     if (reactors.length > 0) await bearReactors(pool, reactors, store.end)
     const worker = await startWorker({ jobs, log, services, execute: dispatch(runner, claims), secret: vault.secret('requests') })
+    const types = reactors.flatMap(({ eventTypes }) => [...eventTypes])
     const reacting = createReactors({
       pool,
       log,
       reactors,
       jobs,
-      // Nobody waits for their position, and most of what comes is nothing to them.
+      // Nobody waits for their position, and most of what happens is nothing to them: it does not even come.
       idleMs: 1_000,
-      subscribe: (after, signal) => store.subscribe({ after, signal }),
+      subscribe: (after, signal) => store.subscribe({ after, signal, types }),
       decode: codec.decode,
     })
     const sweeping = startSweeping(services, log)

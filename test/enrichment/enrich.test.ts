@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import type { ContactValue, ShownValue } from '../../schema/enrichment.ts'
 import { intendCall } from '../../src/enrichment/enrichment.ts'
@@ -16,6 +15,7 @@ import { testApi } from '../support/api.ts'
 import { ended, enrichingApi, people } from '../support/enrichment.ts'
 import { finished, upload } from '../support/imports.ts'
 import { person as keyOf, type Person } from '../support/keys.ts'
+import { until } from '../support/processes.ts'
 import { request } from '../support/services.ts'
 import { vendorEnv } from '../support/vendors/env.ts'
 import { companyOf } from '../support/vendors/made-up-pages.ts'
@@ -27,11 +27,11 @@ const get = async (path: string) => (await api.ask('GET', path)).body
 const valueFor = (values: readonly ContactValue[], field: string) => values.find((value) => value.field === field)!
 /** Waits until the tables say it. */
 const shows = async <T>(look: () => Promise<T>, is: (found: T) => boolean): Promise<T> => {
-  for (;;) {
+  const { found } = await until('what the tables show', async () => {
     const found = await look()
-    if (is(found)) return found
-    await delay(20)
-  }
+    return is(found) && { found }
+  })
+  return found
 }
 const person = (name: string, site = name.toLowerCase()) => ({
   name: `${name} Example`,

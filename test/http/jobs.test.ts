@@ -6,7 +6,7 @@ import { defineJob, Failed } from '../../src/platform/jobs.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { START } from '../../src/platform/position.ts'
 import { type Answer, adminKey } from '../support/api.ts'
-import { createContract } from '../support/contract.ts'
+import { contractOf } from '../support/contract.ts'
 import { newJob, testJobs } from '../support/jobs.ts'
 import { testServices } from '../support/services.ts'
 
@@ -37,7 +37,7 @@ async function api(t: Test) {
   const { server } = await createApp({ services, tables, checks: {}, adminKey, version: '0.0.0', log: silent })
   const url = await server.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => server.close())
-  const contract = createContract(server.swagger())
+  const contract = contractOf(server.swagger())
   const fetched = (method: string, path: string, headers: Record<string, string> = {}) =>
     fetch(url + path, { method, headers: { authorization: `Bearer ${adminKey}`, ...headers } })
   return {

@@ -25,7 +25,7 @@ import { freePort } from '../../src/platform/ports.ts'
 import { comparePositions, formatPosition, type Position, parsePosition } from '../../src/platform/position.ts'
 import { headOf } from '../../src/platform/runner.ts'
 import { openServices, type Services } from '../../src/services.ts'
-import { createContract } from '../support/contract.ts'
+import { contractOf } from '../support/contract.ts'
 import { testDatabase } from '../support/postgres.ts'
 import { until } from '../support/processes.ts'
 
@@ -60,7 +60,7 @@ async function testLog(t: Test) {
     })
     const url = await server.listen({ host: '127.0.0.1', port: 0 })
     t.teardown(() => server.close())
-    const contract = createContract(server.swagger())
+    const contract = contractOf(server.swagger())
     const ask = async (path: string, headers: Record<string, string> = {}, method = 'GET') => {
       const response = await fetch(url + path, { method, headers: { authorization, ...headers } })
       const text = await response.text()

@@ -7,7 +7,7 @@ import { until } from '../support/processes.ts'
 import { createRandom } from '../support/soak/random.ts'
 
 t.setTimeout(3_600_000)
-const COUNT = Number(process.env['MALFORMED'] ?? 3_000)
+const COUNT = Number(process.env['MALFORMED'] ?? 1_000)
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
 const api = await testApi(t)
 t.teardown((await runWorker(api.config, createLogger('silent', 'worker'))).close)

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap'
 import { testApi } from '../support/api.ts'
 import { person } from '../support/keys.ts'
-import { type Answered, load, told } from '../support/overload.ts'
+import { type Answered, load, nameOf, told } from '../support/overload.ts'
 import { until } from '../support/processes.ts'
 
 /*
@@ -11,7 +11,7 @@ import { until } from '../support/processes.ts'
 const api = await testApi(t, {
   http: { rateLimits: { reader: { requests: 1_000_000, seconds: 3600 }, '*': null }, atOnce: 8 },
 })
-const inputs = Array.from({ length: 500 }, (_, index) => ({ name: `Somebody number${index}`, company: 'Engines' }))
+const inputs = Array.from({ length: 500 }, (_, index) => ({ name: nameOf(index), company: 'Engines' }))
 const made = await api.ask('POST', '/v1/contacts/batch', { inputs })
 const ids = made.body.results.map(({ contactId }: { contactId: string }) => contactId)
 await until('the tables', async () => (await api.after(made, `/v1/contacts/${ids.at(-1)}`)).status === 200)

@@ -3,6 +3,7 @@ import { gather, holdBack } from '../../src/platform/gather.ts'
 
 const sizeOf = (item: number) => item
 const all = { events: 1_000, bytes: 1_000_000 }
+const LONG_MS = 60_000
 
 /** Lets everything run that does not wait for a timer. */
 const settle = () => new Promise((resolve) => setImmediate(resolve))
@@ -29,6 +30,43 @@ t.test('what gathers while the consumer works comes together, and an idle consum
   t.same((await batches.next()).value, [2, 3, 4])
 })
 
+t.test('in bulk it rests for long, but not once something comes that is awaited, nor when a batch is full', async (t) => {
+  let push = (_item: number) => {}
+  async function* source() {
+    yield* [1, 1]
+    for (;;) yield await new Promise<number>((resolve) => (push = resolve))
+  }
+  const isAwaited = (item: number) => item === 7
+  const rest = { ms: 1, bulk: { ms: LONG_MS, quietMs: LONG_MS, count: 2, isAwaited } }
+  const batches = gather(source(), sizeOf, { events: 5, bytes: 1_000_000 }, rest)
+  const come = async (...items: number[]) => {
+    const batch = batches.next()
+    for (const item of items) {
+      await settle()
+      push(item)
+    }
+    return (await batch).value
+  }
+  t.same(await come(), [1, 1])
+  t.same(await come(2, 3, 7), [2, 3, 7])
+  t.same(await come(1, 2, 3, 4, 5), [1, 2, 3, 4, 5])
+  t.same(await come(7), [7])
+  t.same(await come(1), [1], 'after one alone it rests as shortly as ever')
+})
+
+t.test('in bulk it rests no longer than something comes', async (t) => {
+  async function* source() {
+    yield* [1, 1]
+    await settle()
+    yield 2
+    await new Promise(() => {})
+  }
+  const rest = { ms: 0, bulk: { ms: LONG_MS, quietMs: 5, count: 2, isAwaited: () => false } }
+  const batches = gather(source(), sizeOf, all, rest)
+  t.same((await batches.next()).value, [1, 1])
+  t.same((await batches.next()).value, [2])
+})
+
 t.test('a batch holds no more items than it may, and no more bytes, but always one', async (t) => {
   const batches = async (limits: Partial<typeof all>, items: number[]) =>
     Array.fromAsync(gather(from(items), sizeOf, { ...all, ...limits }))
@@ -36,6 +74,31 @@ t.test('a batch holds no more items than it may, and no more bytes, but always o
   t.ok((await batches({ events: 2 }, [1, 1, 1, 1, 1])).every((batch) => batch.length <= 2))
   t.ok((await batches({ bytes: 10 }, [4, 4, 4, 4])).every((batch) => batch.length <= 2))
   t.same(await batches({ bytes: 10 }, [50, 60]), [[50], [60]])
+})
+
+t.test('where it is said how long, a batch after the first waits to be full, or for the end', async (t) => {
+  const filled = (ms: number, items: AsyncIterable<number>) => gather(items, sizeOf, { ...all, events: 2 }, { ms })
+  async function* slowly() {
+    for (const item of [1, 2, 3, 4, 5, 6]) {
+      await settle()
+      yield item
+    }
+  }
+  const [first, ...others] = await Array.fromAsync(filled(60_000, slowly()))
+  t.same([first, ...others].flat(), [1, 2, 3, 4, 5, 6])
+  t.ok(
+    others.slice(0, -1).every(({ length }) => length === 2),
+    'all but the first and the last are full',
+  )
+  async function* silent() {
+    yield 1
+    yield 2
+    yield 3
+    await new Promise(() => {})
+  }
+  const batches = filled(1, silent())
+  t.same((await batches.next()).value, [1, 2])
+  t.same((await batches.next()).value, [3], 'but no longer than that')
 })
 
 t.test('reading pauses while a batch waits that is as large as one may be', async (t) => {
@@ -64,7 +127,6 @@ t.test('what the source throws comes after what it gave before', async (t) => {
 
 /** Even numbers are work. */
 const isIdle = (batch: readonly number[]) => batch.every((item) => item % 2 === 1)
-const LONG_MS = 60_000
 
 t.test('batches without work are held back until one comes with work, and are one with it', async (t) => {
   async function* source() {

@@ -8,7 +8,8 @@ import { createLogger } from '../../src/platform/log.ts'
 import { comparePositions, type Position } from '../../src/platform/position.ts'
 import { type ColumnKind, projection, type Row, type RowWrite, type Table, type TableDeclaration } from '../../src/platform/projection.ts'
 import { createProjector } from '../../src/platform/projector.ts'
-import { foldInMemory } from '../../src/platform/rows.ts'
+import { createInterpreter, foldInMemory } from '../../src/platform/rows.ts'
+import { createTableStore } from '../../src/platform/table-store.ts'
 import { testDatabase } from '../support/postgres.ts'
 import { inOrder, liveTables, memoryLog, storedRows } from '../support/projections.ts'
 
@@ -304,6 +305,47 @@ t.test('any history, in any batches, once or again, with a crash after any state
     { numRuns: 70, seed },
   )
   for (const [what, times] of Object.entries(met)) t.ok(times > 3, `${what}: ${times}`)
+})
+
+t.test('in bulk, too: by COPY, whether the rows are there or not', async (t) => {
+  const pool = openPool((await testDatabase(t)).url, log)
+  t.teardown(() => pool.close())
+  await liveTables(pool, [histories], log)
+  const of = Object.values(tables).filter(({ name }) => name !== tables['totals']!.name)
+  const interpret = createInterpreter([histories])
+  const copies = { tried: 0, refused: 0 }
+  const counting = (db: Database): Database => ({
+    ...db,
+    async copy(statement, lines) {
+      copies.tried += 1
+      await db.copy!(statement, lines).catch((error) => {
+        copies.refused += 1
+        throw error
+      })
+    },
+  })
+  await fc.assert(
+    fc.asyncProperty(plan, async ({ history, limit }) => {
+      for (const table of of) await pool.rows(sql.unsafe`delete from ${table.sql}`)
+      const events = memoryLog()
+      events.append(...history.map((writes) => Written({ writes })))
+      const store = createTableStore([histories], 'read', { inBulk: true, few: 1 })
+      for (let from = 0; from < history.length; from += limit) {
+        const writes = events.events.slice(from, from + limit).flatMap(interpret)
+        await pool.transaction((db) => store.apply(counting(db), writes))
+      }
+      const model = foldInMemory(histories, events.events)
+      for (const [noun, table] of Object.entries(tables)) {
+        if (noun === 'totals') continue
+        const [a, b] = [await storedRows(pool, table), model.rows(noun as never)].map((rows) =>
+          JSON.stringify(sorted(inOrder(rows, table))),
+        )
+        if (a !== b) throw new Error(`${noun}: stored ${a}, expected ${b}`)
+      }
+    }),
+    { numRuns: 70, seed },
+  )
+  t.ok(copies.refused > 3 && copies.tried > copies.refused * 2, `copies: ${JSON.stringify(copies)}`)
 })
 
 function totalsOf(ownerships: readonly Row[], weights: readonly Row[]): Row[] {

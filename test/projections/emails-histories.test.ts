@@ -145,6 +145,18 @@ t.test('replies that name no other mail follow their subject, whatever comes bet
   )
 })
 
+t.test('made from nothing in one pass they are the same', async (t) => {
+  const tables = await readTables(t, [emails])
+  await fc.assert(
+    fc.asyncProperty(some(fc.oneof(event, bareEvent), 40), async (events) => {
+      await empty(tables)
+      await tables.project(recorded(...people, ...events))
+      await tables.makeAnew(emails)
+    }),
+    { numRuns: runs / 2 },
+  )
+})
+
 t.test('the order in which mails arrive makes no difference', async (t) => {
   const tables = await readTables(t, [emails])
   const mails = fc.uniqueArray(fc.oneof(mail, bareMail), { maxLength: 9, selector: ({ data }) => data.emailId })

@@ -7,7 +7,7 @@ import { enrichment } from '../../projections/enrichment.ts'
 import { imports } from '../../projections/imports.ts'
 import { timeline } from '../../projections/timeline.ts'
 import { type Pool, type Query, sql } from '../../src/platform/database.ts'
-import { raw } from '../../src/platform/table-store.ts'
+import { raw } from '../../src/platform/table-statements.ts'
 
 export type Many = { readonly contacts: number; readonly mails: number }
 

@@ -1,12 +1,13 @@
-import { openPool, type Pool } from '../../src/platform/database.ts'
+import { isDeepStrictEqual } from 'node:util'
+import { openPool, type Pool, sql } from '../../src/platform/database.ts'
 import type { RecordedEvent } from '../../src/platform/event.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import type { Projection, QueryEndpoint } from '../../src/platform/projection.ts'
-import { createInterpreter } from '../../src/platform/rows.ts'
-import { createTableStore } from '../../src/platform/table-store.ts'
+import { createInterpreter, refreshedTables } from '../../src/platform/rows.ts'
+import { createTableStore, refreshAll } from '../../src/platform/table-store.ts'
 import { everybody } from '../../src/platform/viewer.ts'
 import { testDatabase } from '../support/postgres.ts'
-import { liveTables } from '../support/projections.ts'
+import { inOrder, liveTables, storedRows } from '../support/projections.ts'
 
 const log = createLogger('error', 'test')
 
@@ -16,6 +17,8 @@ export type ReadTables = {
   readonly pool: Pool
   /** Applies the events in one batch. */
   project(events: readonly RecordedEvent[]): Promise<void>
+  /** Makes the tables that follow from others from nothing, as who builds them in bulk does. @throws Error when they are not then what they were */
+  makeAnew(projection: Projection): Promise<void>
   /** What the endpoint answers. */
   ask<T>(endpoint: QueryEndpoint, query?: Record<string, unknown>, params?: Record<string, unknown>): Promise<T>
 }
@@ -31,6 +34,17 @@ export async function readTables(t: { teardown(clear: () => unknown): void }, pr
   return {
     pool,
     project: (events) => pool.transaction((db) => store.apply(db, events.flatMap(interpret))),
+    async makeAnew(projection) {
+      const following = Object.values(projection.tables).filter(({ name }) => refreshedTables(projection).includes(name))
+      const all = () => Promise.all(following.map(async (table) => inOrder(await storedRows(pool, table), table)))
+      const before = await all()
+      for (const table of following) await pool.rows(sql.unsafe`delete from ${table.sql}`)
+      await refreshAll(projection, 'read', pool.transaction)
+      const after = await all()
+      const unlike = following.findIndex((_, index) => !isDeepStrictEqual(after[index], before[index]))
+      if (unlike !== -1)
+        throw new Error(`${following[unlike]!.name}: anew ${JSON.stringify(after[unlike])}, before ${JSON.stringify(before[unlike])}`)
+    },
     ask: (endpoint, query = {}, params = {}) => endpoint.run(pool, { params, query, viewer: everybody }) as Promise<never>,
   }
 }

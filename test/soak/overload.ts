@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { adminKey, type Stack, startSystem, until } from '../bench/service/processes.ts'
-import { type Answered, loadApart, percentile, told } from '../support/overload.ts'
+import { type Answered, latenciesOf, loadApart, nameOf, percentile, told } from '../support/overload.ts'
 
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '20' } } })
 const seconds = Number(values.seconds)
@@ -38,7 +38,7 @@ async function overload(url: string): Promise<void> {
     if (status !== 201) throw new Error(`no key was issued: ${JSON.stringify(body)}`)
     return body['key'] as string
   }
-  const inputs = Array.from({ length: 500 }, (_, index) => ({ name: `Somebody number${index}`, company: 'Engines' }))
+  const inputs = Array.from({ length: 500 }, (_, index) => ({ name: nameOf(index), company: 'Engines' }))
   const made = await ask('POST', '/v1/contacts/batch', { inputs })
   const ids = (made.body['results'] as { contactId: string }[]).map(({ contactId }) => contactId)
   await until('the tables', async () => (await ask('GET', `/v1/contacts/${ids.at(-1)}`)).status === 200)
@@ -51,14 +51,14 @@ async function overload(url: string): Promise<void> {
 
   await loadApart(one, { atOnce: 16, seconds: 5 })
   const capacity = await loadApart(one, { atOnce: 16, seconds: Math.min(seconds, 10) })
-  const perSecond = Math.round(capacity.latencies.length / Math.min(seconds, 10))
+  const perSecond = Math.round(latenciesOf(capacity).length / Math.min(seconds, 10))
   look(`it can answer ${perSecond} a second`, capacity)
 
   // All within their limits, and too many: those that are taken are answered in time, and about as many as before.
   const all = await loadApart(one, { perSecond: 4 * perSecond, seconds })
   look(`${4 * perSecond} a second, within their limits`, all)
-  check(percentile(all.latencies, 0.99) < P99_MS, 'p99 is a second or more')
-  const kept = all.latencies.length / seconds / perSecond
+  check(percentile(latenciesOf(all), 0.99) < P99_MS, 'p99 is a second or more')
+  const kept = latenciesOf(all).length / seconds / perSecond
   console.log(`  it answers ${Math.round(kept * 100)} % of what it can when it is asked for no more`)
   check(kept > 0.25, 'it answers much less than it could')
 
@@ -73,5 +73,5 @@ async function overload(url: string): Promise<void> {
   look(`${4 * perSecond} a second, beyond its limit`, beyond)
   look(`${tenth} a second beside it, within its limit`, within)
   check((beyond.statuses['429'] ?? 0) > 0, 'nobody was told that he is beyond his limit')
-  check(percentile(within.latencies, 0.99) < P99_MS, 'p99 of who keeps to his limit is a second or more')
+  check(percentile(latenciesOf(within), 0.99) < P99_MS, 'p99 of who keeps to his limit is a second or more')
 }

@@ -10,7 +10,7 @@ import { createLogger, type Logger } from '../../src/platform/log.ts'
 import { watchPosition } from '../../src/platform/position-watch.ts'
 import { run as runProjector } from '../../src/roles/projector.ts'
 import { type Connected, openServices, type Services } from '../../src/services.ts'
-import { createContract } from './contract.ts'
+import { contractOf } from './contract.ts'
 import { testDatabase } from './postgres.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape, and each is checked against its schema
@@ -72,7 +72,7 @@ export async function testApi(t: Teardown, options: Options = {}): Promise<TestA
   const { server, setClosing } = await createApp({ services, tables, ...(checks && { checks }), adminKey, version: '0.0.0', log, ...http })
   const url = await server.listen({ host: '127.0.0.1', port: 0 })
   t.teardown(() => server.close())
-  const contract = createContract(server.swagger())
+  const contract = contractOf(server.swagger())
 
   const ask: TestApi['ask'] = async (method, path, body, headers = {}) => {
     const response = await fetch(url + path, {

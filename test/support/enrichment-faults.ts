@@ -138,12 +138,10 @@ export async function enrichmentFaults(t: Teardown, { contacts, kills, seed, pat
   }
   say('asked for')
   const end = Date.now() + patienceSeconds * 1000
-  const inTime = async (what: string, look: () => Promise<boolean>) => {
-    while (!(await look())) {
-      if (Date.now() > end) throw new Error(`waited in vain for ${what}; ${JSON.stringify(await get('/v1/enrichment').catch(String))}`)
-      await delay(50)
-    }
-  }
+  const inTime = (what: string, look: () => Promise<boolean>) =>
+    until(what, look, (end - Date.now()) / 1000).catch(async ({ message }) => {
+      throw new Error(`${message}; ${JSON.stringify(await get('/v1/enrichment').catch(String))}`)
+    })
   for (let killed = 1; killed <= kills; killed += 1) {
     const at = Math.floor((contacts * (killed - 0.5 + random.next() * 0.5)) / (kills + 1))
     await inTime(`${at} of ${contacts}`, async () => (await overNow()) >= at)

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Import } from '../../schema/import.ts'
+import { until } from './processes.ts'
 
 /** What the service of test/support/api.ts takes; that one is not imported, for scripts that are no tests. */
 const adminKey = 'a-key-for-tests-0123456789'
@@ -25,14 +25,14 @@ export async function postForm(
 
 export async function upload(
   service: Service,
-  file: Uint8Array,
+  file: Uint8Array | Blob,
   me: readonly string[] = [],
   more: readonly (readonly [string, string])[] = [],
 ) {
   const answer = await postForm(service, [
     ...me.map((address) => ['me', address] as const),
     ...more,
-    ['file', new Blob([new Uint8Array(file)])],
+    ['file', file instanceof Blob ? file : new Blob([new Uint8Array(file)])],
   ])
   if (answer.status !== 202) throw new Error(`answered ${answer.status}: ${JSON.stringify(answer.body)}`)
   return answer
@@ -48,12 +48,15 @@ export async function get<T>(
 }
 
 /** Waits until an import is at its end. */
-export async function finished(service: Service, id: string, timeoutMs = 120_000): Promise<Import> {
-  for (const end = Date.now() + timeoutMs; Date.now() < end; await delay(50)) {
-    const { status, body } = await get<Import>(service, `/v1/imports/${id}`).catch(() => ({ status: 0, body: null }))
-    if (status === 200 && body?.state === 'finished') return body
-  }
-  throw new Error(`waited in vain for the end of import ${id}`)
+export function finished(service: Service, id: string, seconds = 120): Promise<Import> {
+  return until(
+    `the end of import ${id}`,
+    async () => {
+      const { status, body } = await get<Import>(service, `/v1/imports/${id}`).catch(() => ({ status: 0, body: null }))
+      return status === 200 && body?.state === 'finished' ? body : null
+    },
+    seconds,
+  )
 }
 
 type Result = {

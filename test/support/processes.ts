@@ -42,11 +42,20 @@ export function startNode(
   }
 }
 
-/** Waits until something is there, and true. @throws after 30 s, which is far beyond what anything here takes */
-export async function until<T>(what: string, look: () => T | Promise<T>): Promise<Exclude<T, undefined | null | false | '' | 0>> {
-  for (const end = Date.now() + 60_000; Date.now() < end; await delay(20)) {
+/**
+ * Waits until something is there, and true. It looks less often the longer it waits: to look again and again takes the time of what is waited for.
+ * @throws when it has waited in vain; a minute is far beyond what most things here take
+ */
+export async function until<T>(
+  what: string,
+  look: () => T | Promise<T>,
+  seconds = 60,
+): Promise<Exclude<T, undefined | null | false | '' | 0>> {
+  const began = Date.now()
+  for (let waited = 0; waited < seconds * 1000; waited = Date.now() - began) {
     const found = await look()
     if (found) return found as Exclude<T, undefined | null | false | '' | 0>
+    await delay(Math.min(20 + waited / 20, 200))
   }
   throw new Error(`waited in vain for ${what}`)
 }

@@ -5,13 +5,15 @@ import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { compileCache } from '../../src/role-processes.ts'
 import { countTests } from './count-tests.ts'
+import { writeGroups } from './groups.ts'
 import { startThrowAwayPostgres } from './throw-away-postgres.ts'
 
 /*
  * `npm test`: runs tap with one Postgres for all files; each takes databases of its own from it (see postgres.ts).
- * Arguments go to tap: `npm test -- test/config.test.ts --reporter=base`.
+ * Arguments go to tap: `npm test -- test/config.test.ts --reporter=base`. Where they name no files, all are run, those of a folder in one process.
  */
-const args = process.argv.slice(2)
+const given = process.argv.slice(2)
+const args = given.some((argument) => argument.endsWith('.ts')) ? given : [...given, ...(await writeGroups())]
 const folder = await mkdtemp(join(tmpdir(), 'smartcrm-run-'))
 const output = join(folder, 'output.tap')
 const programs = join(import.meta.dirname, '../../node_modules/.bin')

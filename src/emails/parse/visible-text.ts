@@ -21,7 +21,7 @@ const signature = anyOf(lists.signatureRegex)
 /** What email-reply-parser takes for the sender's own: the text without quotes and signature. */
 export function visibleText(text: string): string {
   const parser = new Parser()
-  const stringReverse = remembered((line) => line.split('').reverse().join(''))
+  const stringReverse = remembered(reversed)
   const fix = parser.fixBrokenSignatures.bind(parser)
   Object.assign(parser, {
     stringReverse,
@@ -30,6 +30,12 @@ export function visibleText(text: string): string {
     fixBrokenSignatures: (text: string) => (header.may(text) ? fix(text) : text),
   })
   return parser.parse(text).getVisibleText()
+}
+
+/** Letters that are bytes are turned round as bytes, without a string for each. */
+function reversed(text: string): string {
+  if (/^[\0-\xff]*$/.test(text)) return Buffer.from(text, 'latin1').reverse().toString('latin1')
+  return text.split('').reverse().join('')
 }
 
 function remembered<T>(ask: (line: string) => T): (line: string) => T {

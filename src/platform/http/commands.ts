@@ -8,8 +8,8 @@ import { formatPosition, type Position } from '../position.ts'
 import { type Fault, Invalid } from '../refusal.ts'
 import type { Outcome, Request } from '../runner.ts'
 import { uuidv5 } from '../uuid.ts'
-import { problemResponse } from './openapi.ts'
 import { etagOf, idempotencyKey, revisionsOf } from './preconditions.ts'
+import { problemResponse } from './problem-response.ts'
 import { faultsOf } from './validation.ts'
 
 /** Namespace of command ids (UUIDv5). For ever: a repeat is recognised by it. */

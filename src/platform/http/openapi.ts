@@ -2,12 +2,6 @@ import swagger from '@fastify/swagger'
 import reference from '@scalar/fastify-api-reference'
 import type { FastifyInstance } from 'fastify'
 
-/** How every route says what it answers when it refuses or fails. */
-export const problemResponse = {
-  description: 'A problem document.',
-  content: { 'application/problem+json': { schema: { $ref: 'Problem#' } } },
-}
-
 /** The page shows and tries this API and asks nobody else for anything: what its script would like to, the browser does not let it. */
 const policy = [
   "default-src 'none'",

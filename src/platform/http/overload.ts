@@ -28,8 +28,11 @@ const TARGET_MS = 300
 const LOOK_EVERY_MS = 200
 const LEAST_AT_ONCE = 8
 const MOST_AT_ONCE = 256
-/** What it begins with: what it can bear is not known yet, and learned from answers, which come late when it is too much. */
-const AT_ONCE_AT_FIRST = 32
+/**
+ * What it begins with, and comes back to while less is asked for: what it can bear then is not known, and learned from answers, which come late when it is
+ * too much. So many are not too many for long.
+ */
+const AT_ONCE_AT_FIRST = 64
 /** How often the process looks whether it still comes to its timers. */
 const TICK_MS = 50
 
@@ -49,7 +52,8 @@ const OVERLOADED: TurnedAway = {
 
 /** So many requests at once as are answered in time: those of one kind, which wait for the same things. */
 function createLane(most: number, targetMs: number) {
-  let atOnce = Math.min(most, AT_ONCE_AT_FIRST)
+  const atFirst = Math.min(most, AT_ONCE_AT_FIRST)
+  let atOnce = atFirst
   let running = 0
   /** The sum of the times at which those that run began: their mean age tells that it is too much before any of them is answered. */
   let begins = 0
@@ -59,7 +63,9 @@ function createLane(most: number, targetMs: number) {
     if (now - seen.since < LOOK_EVERY_MS || seen.count === 0) return
     const meanMs = seen.sumMs / seen.count
     if (meanMs > targetMs) atOnce = Math.max(Math.min(LEAST_AT_ONCE, most), Math.floor(atOnce * 0.7))
-    else if (meanMs < targetMs / 2 || !seen.isFull) atOnce = Math.min(most, Math.ceil(atOnce * 1.1))
+    else if (seen.isFull && meanMs < targetMs / 2) atOnce = Math.min(most, Math.ceil(atOnce * 1.1))
+    else if (!seen.isFull)
+      atOnce = atOnce < atFirst ? Math.min(atFirst, Math.ceil(atOnce * 1.1)) : Math.max(atFirst, Math.floor(atOnce * 0.9))
     seen = { count: 0, sumMs: 0, isFull: false, since: now }
   }
   return {

@@ -8,8 +8,8 @@ import type { Past } from '../projections/past.ts'
 import { Invalid, Moved, Refused, Unavailable } from '../refusal.ts'
 import { type AnswerCache, type Cached, type Prepared, prepare } from './answer-cache.ts'
 import { positionHeader } from './commands.ts'
-import { problemResponse } from './openapi.ts'
 import { matchesNone, waitSeconds } from './preconditions.ts'
+import { problemResponse } from './problem-response.ts'
 import { closing } from './server.ts'
 
 /** What is known of how far the read tables have come. */

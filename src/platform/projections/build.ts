@@ -8,6 +8,7 @@ import { comparePositions, formatPosition, type Position, START } from '../posit
 import type { Projection } from '../projection.ts'
 import { createProjector, ProjectionHalted } from '../projector.ts'
 import { Unapplicable } from '../projector-fault.ts'
+import { refreshedTables } from '../rows.ts'
 import { refreshAll } from '../table-store.ts'
 import { compareTables } from './compare.ts'
 import { inWords } from './difference.ts'
@@ -40,7 +41,7 @@ export type BuildOptions = {
 }
 
 const JOIN_AGAIN_MS = 200
-const BULK = { events: 2_000, bytes: 8 * 2 ** 20 }
+const BULK = { limits: { events: 2_000, bytes: 8 * 2 ** 20 }, fillMs: 300 }
 const INDEX_MEMORY = '256MB'
 
 /**
@@ -72,21 +73,26 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
   const follow = async (inBulk: boolean) => {
     const end = snapshot?.position ?? (await source.tail()) ?? START
     const isThere = (position: Position) => comparePositions(position, end) >= 0
-    const projector = createProjector({ ...options, subscribe, decode, isThere, inBulk, ...(inBulk && { pace, limits: BULK }) })
+    const projector = createProjector({ ...options, subscribe, decode, isThere, inBulk, ...(inBulk && { pace, ...BULK }) })
     await projector.lead(term)
     return projector
   }
-  /** In this term only. */
-  const fenced = async <T>(work: (db: Database) => Promise<T>): Promise<T> => {
-    const began = performance.now()
-    const { position } = await here()
-    const result = await pool.transaction(async (db) => {
-      await moveCheckpoint(db, checkpoint, term.epoch, position, position)
-      return work(db)
-    })
-    await pace(performance.now() - began)
-    return result
-  }
+  /** In this term only. @param isLong its row is locked at the end, or else the lease that is in it could not be renewed meanwhile */
+  const fencing =
+    (isLong: boolean) =>
+    async <T>(work: (db: Database) => Promise<T>): Promise<T> => {
+      const began = performance.now()
+      const { position } = await here()
+      const fence = (db: Database) => moveCheckpoint(db, checkpoint, term.epoch, position, position)
+      const result = await pool.transaction(async (db) => {
+        if (!isLong) await fence(db)
+        const done = await work(db)
+        if (isLong) await fence(db)
+        return done
+      })
+      await pace(performance.now() - began)
+      return result
+    }
   const here = async () => {
     const at = await readCheckpoint(pool, checkpoint)
     if (at?.epoch !== term.epoch) throw new Fenced()
@@ -101,6 +107,11 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
 
   const finish = async () => {
     for (const { projection, row } of await members()) {
+      const analyze = async (isWanted: (name: string) => boolean) => {
+        for (const { name } of Object.values(projection.tables))
+          if (isWanted(name)) await pool.rows(sql.unsafe`analyze ${sql.identifier([row.place, name])}`)
+      }
+      const following = new Set(refreshedTables(projection))
       for (const table of Object.values(projection.tables)) {
         for (const statement of indexStatements(table, row.place)) {
           await here()
@@ -109,10 +120,10 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
             await db.rows(statement)
           })
         }
-        await pool.rows(sql.unsafe`analyze ${sql.identifier([row.place, table.name])}`)
       }
-      await refreshAll(projection, row.place, fenced)
-      for (const { name } of Object.values(projection.tables)) await pool.rows(sql.unsafe`analyze ${sql.identifier([row.place, name])}`)
+      await analyze((name) => !following.has(name))
+      await refreshAll(projection, row.place, fencing(false), fencing(true))
+      await analyze((name) => following.has(name))
     }
   }
 
@@ -121,11 +132,12 @@ export async function build(options: BuildOptions, term: Term): Promise<void> {
     const parked = await parkedStreams(pool, checkpoint, parkedVersion)
     // What a process before this one has read is not in this one's sample.
     if (sample.streams.length === 0) sample.look(await source.readAll(null, 1_000))
-    for (const { projection, row } of await members()) {
-      if (row.place !== 'building') continue
-      const streams = sample.streams.filter((stream) => !parked.has(projection.name, stream))
-      const wrong = await verifySample({ ...source, pool, projection, place: row.place, position, streams })
-      if (wrong) throw new ProjectionHalted(projection.name, new Error(`not switched, since ${wrong}`))
+    const built = (await members()).filter(({ row }) => row.place === 'building')
+    const projections = built.map(({ projection }) => projection)
+    const isLeftOut = ({ name }: Projection, stream: string) => parked.has(name, stream)
+    const wrong = await verifySample({ ...source, pool, projections, place: 'building', position, streams: sample.streams, isLeftOut })
+    if (wrong) throw new ProjectionHalted(wrong.projection, new Error(`not switched, since ${wrong.what}`))
+    for (const { projection, row } of built) {
       log.info(
         { projection: projection.name, version: row.version, rows: await countRows(pool, row.tables, row.place) },
         'the new tables are verified',

@@ -1,6 +1,6 @@
 import { type Database, sql } from '../database.ts'
 import { type Row, snake, type Table } from '../projection.ts'
-import { raw } from '../table-store.ts'
+import { raw } from '../table-statements.ts'
 import type { RowDifference, TableDifference } from './difference.ts'
 import type { Place } from './tables.ts'
 

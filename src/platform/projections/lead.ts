@@ -1,14 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Fenced, LIVE, tellTrouble } from '../checkpoint.ts'
+import { isOurs } from '../codec.ts'
 import { type Pool, sql } from '../database.ts'
+import type { StoredEvent } from '../event.ts'
+import type { Rest } from '../gather.ts'
 import { holdLease, type Lease, type Term } from '../lease.ts'
 import { listen } from '../listener.ts'
 import type { Logger } from '../log.ts'
 import type { Projection } from '../projection.ts'
 import { createProjector } from '../projector.ts'
 import { build, type Log } from './build.ts'
+import { dropRetired } from './retired.ts'
 import { boundSnapshots, type SnapshotLimits } from './snapshots.ts'
-import { changeStates, detach, dropRetired, moving, PROJECTIONS_CHANNEL, type ProjectionRow, readRows, settle } from './states.ts'
+import { changeStates, detach, moving, PROJECTIONS_CHANNEL, type ProjectionRow, readRows, settle } from './states.ts'
 
 export type LeadOptions = {
   readonly pool: Pool
@@ -25,8 +29,14 @@ export type LeadOptions = {
 
 const LOOK_MS = 2_000
 const AGAIN_MS = 500
-/** From one batch to the next, at the least. */
-const GATHER_MS = 25
+/**
+ * Commands come one by one: what comes while a batch is young is taken together, as it costs hardly more. What jobs do in masses costs several times less
+ * in large batches, and nobody waits for it, until somebody else's event comes.
+ */
+const REST: Rest<StoredEvent> = {
+  ms: 25,
+  bulk: { ms: 500, quietMs: 150, count: 8, isAwaited: ({ metadata }) => isOurs(metadata) && !metadata.actor.startsWith('system:') },
+}
 const SWEEP_MS = 3_600_000
 
 /**
@@ -42,9 +52,7 @@ export function leadProjections(options: LeadOptions): { close(): Promise<void> 
   const tell = () => told.abort()
 
   const { subscribe, decode } = source
-  // Commands come one by one: what comes while a batch is young is taken together, as it costs hardly more.
-  const pace = (tookMs: number) => (tookMs < GATHER_MS ? delay(GATHER_MS - tookMs) : Promise.resolve())
-  const live = createProjector({ pool, log, projections, declared, subscribe, decode, pace })
+  const live = createProjector({ pool, log, projections, declared, subscribe, decode, rest: REST })
   const leadLive = async (term: Term) => {
     // That begins a new epoch, in which this process leads on.
     if (await orAgain(LIVE, term, () => leaveBehind(pool, projections, log), true)) return tell()

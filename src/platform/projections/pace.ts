@@ -7,7 +7,8 @@ const LOOK_MS = 1_000
 const BUSY_TRANSACTIONS = 20
 /** While somebody else works, so much longer than a batch took is rested after it. */
 const REST = 2
-const MAX_REST_MS = 500
+/** A batch that is read in bulk may take a second. */
+const MAX_REST_MS = 2_000
 
 /**
  * Lets those who ask and command go first: while Postgres has other work to do than ours, we rest twice as long as we work.

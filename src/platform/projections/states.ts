@@ -239,20 +239,3 @@ export const rollback = (pool: Pool, projections: readonly Projection[], name: s
     if (mine && mine.version > retired.version) await standIn(db, mine, retired.version)
     return retired.version
   })
-
-const KEPT = '1 day'
-
-/** Drops what has been kept for a rollback for long enough, and what no code has asked for that long. */
-export async function dropRetired(pool: Pool, projections: readonly Projection[], kept = KEPT): Promise<void> {
-  const names = sql.array(
-    projections.map(({ name }) => name),
-    'text',
-  )
-  const old = sql.fragment`since < clock_timestamp() - ${kept}::interval
-    and (place = 'retired' and state = 'kept' or place = 'read' and state = 'outdated' and name <> all(${names}))`
-  if ((await pool.rows(sql.unsafe`select from smartcrm.projections where ${old}`)).length === 0) return
-  await changeStates(pool, async (db) => {
-    const gone = await db.rows<ProjectionRow>(sql.unsafe`delete from smartcrm.projections where ${old} returning name, place, tables`)
-    for (const { place, tables } of gone) await dropTables(db, tables, place)
-  })
-}

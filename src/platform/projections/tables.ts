@@ -1,7 +1,7 @@
 import type { Database } from '../database.ts'
 import { sql } from '../database.ts'
 import { type Projection, snake, type Table } from '../projection.ts'
-import { raw, sqlTypes } from '../table-store.ts'
+import { raw, sqlTypes } from '../table-statements.ts'
 
 /**
  * Where tables are, a schema each: those that answer, those that are being built beside them, those that a switch replaced; and, for as long as somebody

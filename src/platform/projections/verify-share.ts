@@ -40,14 +40,12 @@ export async function verifyShare({ pool, source, projections }: ShareOptions): 
     const rows = await readRows(db)
     const { position } = (await readCheckpoint(db, LIVE))!
     const parked = await parkedStreams(db, LIVE, 0)
-    for (const projection of projections) {
-      const { name, version } = projection
-      if (!rows.some((row) => row.name === name && row.version === version && row.state === 'live')) continue
-      const sound = streams.filter((stream) => !parked.has(name, stream))
-      const found = await verifySample({ ...source, pool: db, projection, place: 'read', position, streams: sound })
-      if (found) return found
-    }
-    return null
+    const live = projections.filter(({ name, version }) =>
+      rows.some((row) => row.name === name && row.version === version && row.state === 'live'),
+    )
+    const isLeftOut = ({ name }: Projection, stream: string) => parked.has(name, stream)
+    const found = await verifySample({ ...source, pool: db, projections: live, place: 'read', position, streams, isLeftOut })
+    return found?.what ?? null
   })
   await pool.rows(sql.unsafe`
     update smartcrm.verified_shares set streams = streams + ${streams.length}, wrong = wrong + ${wrong === null ? 0 : 1}, last_at = clock_timestamp(),

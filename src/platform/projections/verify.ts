@@ -28,11 +28,13 @@ export function createSample(size = SAMPLED) {
 
 type Verifying = {
   readonly pool: Database
-  readonly projection: Projection
+  readonly projections: readonly Projection[]
   readonly place: Place
   /** How far the tables are. */
   readonly position: Position
   readonly streams: readonly string[]
+  /** The projection lacks what this stream says, and rightly. */
+  isLeftOut(projection: Projection, stream: string): boolean
   readStream(stream: string): Promise<StoredEvent[]>
   decode(events: readonly StoredEvent[]): Promise<RecordedEvent[]>
 }
@@ -41,18 +43,29 @@ type Verifying = {
  * Folds a sample of streams a second time, in memory and one event at a time, and compares with what the tables hold.
  * @returns what differs, in words that name table and stream but no value; null when nothing does
  */
-export async function verifySample({ pool, projection, place, position, streams, readStream, decode }: Verifying): Promise<string | null> {
-  const store = createTableStore([projection], place)
-  const tables = Object.entries(projection.tables).filter(([, table]) => isOfOneStream(projection, table))
+export async function verifySample(verifying: Verifying): Promise<{ projection: string; what: string } | null> {
+  const { pool, projections, place, position, streams, isLeftOut, readStream, decode } = verifying
+  const store = createTableStore(projections, place)
+  const types = new Set(projections.flatMap(({ eventTypes }) => [...eventTypes]))
   for (const stream of streams) {
-    const events = (await readStream(stream)).filter((event) => comparePositions(event.position, position) <= 0)
-    const memory = foldInMemory(projection, await decode(events.filter(({ type }) => projection.eventTypes.has(type))))
-    for (const [noun, table] of tables) {
-      const expected = memory.rows(noun)
-      const found = new Map((await store.load(pool, table.name, expected)).map((row) => [keyText(table, row), row]))
-      const wrong = expected.filter((row) => !isDeepStrictEqual(found.get(keyText(table, row)), row))
-      if (wrong.length > 0 && !(await isBeingConcealed(pool)))
-        return `${wrong.length} of ${expected.length} rows that ${stream} makes in ${table.name} are not as a second fold has them`
+    const stored = (await readStream(stream)).filter(({ type, position: at }) => types.has(type) && comparePositions(at, position) <= 0)
+    const events = await decode(stored)
+    for (const projection of projections) {
+      if (isLeftOut(projection, stream)) continue
+      const memory = foldInMemory(
+        projection,
+        events.filter(({ type }) => projection.eventTypes.has(type)),
+      )
+      for (const [noun, table] of Object.entries(projection.tables)) {
+        if (!isOfOneStream(projection, table)) continue
+        const expected = memory.rows(noun)
+        const found = new Map((await store.load(pool, table.name, expected)).map((row) => [keyText(table, row), row]))
+        const wrong = expected.filter((row) => !isDeepStrictEqual(found.get(keyText(table, row)), row))
+        if (wrong.length > 0 && !(await isBeingConcealed(pool))) {
+          const what = `${wrong.length} of ${expected.length} rows that ${stream} makes in ${table.name} are not as a second fold has them`
+          return { projection: projection.name, what }
+        }
+      }
     }
   }
   return null

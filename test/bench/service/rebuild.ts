@@ -1,7 +1,14 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
+import { readCheckpoint } from '../../../src/platform/checkpoint.ts'
+import { openPool } from '../../../src/platform/database.ts'
+import { openEventStore } from '../../../src/platform/event-store.ts'
+import { createLogger } from '../../../src/platform/log.ts'
+import { comparePositions, type Position, parsePosition } from '../../../src/platform/position.ts'
+import { keepWitness, WITNESS } from '../../../src/platform/witness.ts'
 import { madeUpLog, masterKey, postgresIn } from './made-up-log.ts'
-import { adminKey, peakMegabytes, type Stack, startRole, startSystem, startWorker } from './processes.ts'
+import { adminKey, peakMegabytes, type Stack, startRole, startSystem, startWorker, until } from './processes.ts'
 import { median, type Row } from './rows.ts'
 
 export type RebuildSizes = { readonly events: number; readonly rebuilds: number; readonly cache: string; readonly timeoutSeconds: number }
@@ -25,6 +32,7 @@ export async function measureRebuild(stack: Stack, { events, rebuilds, cache, ti
   for (let round = 0; round < rebuilds; round += 1) {
     const { seconds, end } = await reader.ask<{ seconds: number; end: string }>({ events })
     reading.push(events / seconds)
+    await witnessed(postgres.url, node.url, end, timeoutSeconds * 1_000)
 
     const database = `rebuild_${Date.now()}`
     await server.query(`create database ${database} template smartcrm`)
@@ -54,6 +62,28 @@ export async function measureRebuild(stack: Stack, { events, rebuilds, cache, ti
     ratio: own / other,
     target: '≥ 0.25, a million in 90 s',
     numbers: { building, reading, projectorMegabytes: memory },
+  }
+}
+
+/**
+ * What was witnessed of the log is none of the tables: it is made while events are new, and never again. So it is there, as the keys are, before it is
+ * measured how long the tables take.
+ */
+async function witnessed(databaseUrl: string, eventStoreUrl: string, end: string, timeoutMs: number): Promise<void> {
+  const log = createLogger('error', 'bench')
+  const [pool, store] = [openPool(databaseUrl, log), openEventStore(eventStoreUrl, log)]
+  const subscribe = (after: Position | null, signal: AbortSignal) => store.subscribe({ after, signal })
+  const witness = keepWitness({ pool, log, subscribe, owner: randomUUID(), gatherMs: 0 })
+  try {
+    const isThere = async () => {
+      const at = await readCheckpoint(pool, WITNESS)
+      return at && comparePositions(at.position, parsePosition(end)!) >= 0
+    }
+    await until('the log to be witnessed', isThere, timeoutMs)
+  } finally {
+    await witness.close()
+    await store.close()
+    await pool.close()
   }
 }
 

@@ -1,7 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import type { Limits, RefusalCode } from '../../../src/emails/parse/limits.ts'
@@ -19,17 +18,17 @@ const parserFor = (t: Test, limits: Partial<Limits> = {}): Parser => {
 
 const reasonOf = (result: ParseResult): string => (result.ok ? `it was read: ${result.email.defects}` : result.reason.code)
 
-/** Parses a mail beside others. On a busy machine anybody waits at times: what really blocks the event loop does so every time. */
+/** Parses a mail beside others, and tells the longest that the event loop's thread worked between two turns: by its own clock, since on a busy machine anybody waits. */
 async function underWatch(parser: Parser, raw: Buffer) {
-  let watched = { result: await parser.parse(small), others: false, waitedMilliseconds: Infinity }
-  for (let attempt = 0; attempt < 4 && watched.waitedMilliseconds >= 200; attempt++) {
-    const delay = monitorEventLoopDelay({ resolution: 10 })
-    delay.enable()
-    const [result, ...others] = await Promise.all([parser.parse(raw), ...Array.from({ length: 5 }, () => parser.parse(small))])
-    delay.disable()
-    watched = { result, others: others.every(({ ok }) => ok), waitedMilliseconds: Math.round(delay.max / 1e6) }
-  }
-  return watched
+  let [longestMicroseconds, since] = [0, process.threadCpuUsage()]
+  const look = setInterval(() => {
+    const { user, system } = process.threadCpuUsage(since)
+    longestMicroseconds = Math.max(longestMicroseconds, user + system)
+    since = process.threadCpuUsage()
+  }, 10)
+  const [result, ...others] = await Promise.all([parser.parse(raw), ...Array.from({ length: 5 }, () => parser.parse(small))])
+  clearInterval(look)
+  return { result, others: others.every(({ ok }) => ok), workedMilliseconds: Math.round(longestMicroseconds / 1000) }
 }
 
 const hostile: [string, RefusalCode, () => string, RegExp][] = [
@@ -69,12 +68,12 @@ t.test('a mail over a limit is refused with its reason, others go on, and the ev
   await Promise.all([parser.parse(small), parser.parse(small)])
   for (const [title, code, make, message] of hostile) {
     const raw = Buffer.from(make())
-    const { result, others, waitedMilliseconds } = await underWatch(parser, raw)
+    const { result, others, workedMilliseconds } = await underWatch(parser, raw)
     t.equal(reasonOf(result), code, title)
     t.match(result.ok ? '' : result.reason.message, message)
     t.match(result, { emailId: /^[0-9a-f-]{36}$/, raw: { sizeBytes: raw.length } })
     t.ok(others, `others go on beside ${title}`)
-    t.ok(waitedMilliseconds < 200, `the event loop waited ${waitedMilliseconds} ms for ${title}`)
+    t.ok(workedMilliseconds < 200, `the event loop waited ${workedMilliseconds} ms for ${title}`)
   }
 })
 
@@ -82,8 +81,8 @@ t.test('what is hostile but can be read is read, with what was left out said', a
   const parser = parserFor(t)
   const cases: [string, string, RegExp][] = [
     [
-      '45 MB of one quoted-printable line',
-      `${head}Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n${'=3C'.repeat(15_000_000)}`,
+      '15 MB of one quoted-printable line',
+      `${head}Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n${'=3C'.repeat(5_000_000)}`,
       /html-cut/,
     ],
     [

@@ -52,6 +52,8 @@ export function checkScope({ method }: Call, scope: string, query: URLSearchPara
 export type Quirks = {
   /** So many messages of each page are listed again on the next. */
   repeatedOnPages: number
+  /** No page of messages is larger: smaller than Gmail's own, what goes over pages can be shown with few messages. */
+  largestPage: number
 }
 
 const watchMs = 7 * 86_400_000
@@ -73,7 +75,7 @@ export function carryOut(
       return { emailAddress: account.address, messagesTotal: messages.length, threadsTotal, historyId: `${mailbox.historyId()}` }
     }
     case 'messages.list':
-      return listMessages(mailbox, query, world.pages, world.quirks.repeatedOnPages)
+      return listMessages(mailbox, query, world.pages, world.quirks)
     case 'messages.get':
       return messageOf(mailbox.get(hexId(id)), query)
     case 'attachments.get':

@@ -8,7 +8,7 @@ import { asksFor, searchOf } from './search.ts'
 /*
  * The resources messages, threads and attachments: https://developers.google.com/workspace/gmail/api/reference/rest/v1/users.messages
  */
-const most = 500
+export const most = 500
 const usual = 100
 
 /** A number of a query, or what is usual. Gmail takes too large a one for the largest. */
@@ -18,12 +18,12 @@ export function maxResultsOf(query: URLSearchParams): number {
   return Math.min(Number(text), most)
 }
 
-/** @param repeated so many of each page come again at the beginning of the next, as happens when a mailbox changes meanwhile */
+/** @param quirks what of each page comes again at the beginning of the next, as happens when a mailbox changes meanwhile; and how large a page is at most */
 export function listMessages(
   mailbox: Mailbox,
   query: URLSearchParams,
   pages: Pages,
-  repeated: number,
+  { repeatedOnPages, largestPage }: { repeatedOnPages: number; largestPage: number },
 ): gmail_v1.Schema$ListMessagesResponse {
   const q = query.get('q') ?? ''
   const labelIds = query.getAll('labelIds')
@@ -43,8 +43,8 @@ export function listMessages(
   const after = pages.read(query.get('pageToken'), about)
   const begin = after === null ? 0 : found.findIndex((message) => isAfter(message, after))
   const start = begin === -1 ? found.length : begin
-  const size = maxResultsOf(query)
-  const page = found.slice(Math.max(0, start - (after === null ? 0 : repeated)), start + size)
+  const size = Math.min(maxResultsOf(query), largestPage)
+  const page = found.slice(Math.max(0, start - (after === null ? 0 : repeatedOnPages)), start + size)
   const last = found[start + size - 1]
   const hasMore = start + size < found.length
   return {

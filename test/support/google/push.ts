@@ -20,9 +20,14 @@ const hourSeconds = 3600
 const yearMs = 365 * 86_400_000
 export const pushAccount = 'gmail-push@smartcrm-test.iam.gserviceaccount.example'
 
+/** Made once a process: it takes the time of a hundred mails. */
+let made: ReturnType<typeof makeKeys> | undefined
+const makeKeys = () => generateKeyPairSync('rsa', { modulusLength: 2048 })
+
 /** Google's keys, and what is signed by them: https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions */
 export function createPush() {
-  const keys = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  made ??= makeKeys()
+  const keys = made
   const kid = randomUUID().replaceAll('-', '')
   // By our time, not by Google's: whoever verifies a token has a clock that nobody sets.
   const certificate = certificateOf(

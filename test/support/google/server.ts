@@ -14,6 +14,7 @@ import { createFaults, errorOf, type FaultRule, isBreak } from './faults.ts'
 import { onlyFields } from './fields.ts'
 import { callOf, carryOut, checkScope, type Quirks } from './gmail.ts'
 import { createMailbox, type MailboxOptions, type NewMessage } from './mailbox.ts'
+import { most } from './messages.ts'
 import { type Client, createOAuth } from './oauth.ts'
 import { createPages } from './pages.ts'
 import { createPush, type PushSubscription } from './push.ts'
@@ -62,7 +63,7 @@ export async function startGoogle(options: GoogleOptions) {
   faults.add(...(options.faults ?? []))
   const pages = createPages(clock, options.pageTokenSeconds)
   const tokens = createTokens(options.secret ?? randomBytes(16).toString('hex'))
-  const quirks: Quirks = { repeatedOnPages: 0, ...options.quirks }
+  const quirks: Quirks = { repeatedOnPages: 0, largestPage: most, ...options.quirks }
   const accounts = new Map<string, Account>()
   for (const { messages, mailbox, ...account } of options.accounts) {
     const created = { ...account, mailbox: createMailbox(clock, mailbox), grants: 'all' as const }

@@ -28,6 +28,8 @@ export type GmailSettings = {
   readonly quotaUnits: number
   /** How many times something is killed. */
   readonly blows: number
+  /** Beside one API. */
+  readonly processes?: { readonly projectors: number; readonly workers: number }
   readonly pauseMs: readonly [number, number]
   /** The share of the mailbox that is fetched before the first of them. */
   readonly quietShare: number
@@ -49,6 +51,7 @@ const log = createLogger('error', 'soak')
  */
 export async function gmailSoak(settings: GmailSettings): Promise<Report> {
   const { seed, messages, quotaUnits, blows, pauseMs, quietShare, isUseHeld, hurry = false, keep = false, say } = settings
+  const { projectors, workers } = settings.processes ?? { projectors: 2, workers: 2 }
   const startedAt = performance.now()
   const tell = (line: string) => say(`${((performance.now() - startedAt) / 1000).toFixed(1).padStart(7)} s  ${line}`)
   const faults = createFaults()
@@ -73,7 +76,7 @@ export async function gmailSoak(settings: GmailSettings): Promise<Report> {
     GMAIL_QUOTA_SECONDS: '1',
     MAILBOX_SYNC_SECONDS: '60',
   }
-  const cluster = await startCluster({ folder, apis: 1, projectors: 2, workers: 2, env })
+  const cluster = await startCluster({ folder, apis: 1, projectors, workers, env })
   const config = {
     ...readConfig({ ...env, SMARTCRM_DATA: join(folder, 'data') }),
     databaseUrl: cluster.databaseUrl,
@@ -246,7 +249,7 @@ function askingOf(url: string) {
   /** Looks until there is something; what cannot be asked is asked again. */
   async function until<T>(seconds: number, what: string, look: () => Promise<T>): Promise<NonNullable<T>> {
     let last: unknown = null
-    for (const end = performance.now() + seconds * 1000; performance.now() < end; await delay(100)) {
+    for (const end = performance.now() + seconds * 1000; performance.now() < end; await delay(250)) {
       const found = await look().catch((error) => {
         last = error
         return null

@@ -30,7 +30,9 @@ const look = async (options: Partial<ScanOptions>) => scan({ pool, sought: [name
 t.test('in every column of every table, in whatever it is written', async (t) => {
   await run(`create schema asof_0123456789ab`)
   // Postgres looks at tables by itself, and remembers values of them: here nothing is to be found but what is put there.
-  await run(`create table asof_0123456789ab.t (a text, j jsonb, js json, l text[], w tsvector, b bytea, n int) with (autovacuum_enabled = false)`)
+  await run(
+    `create table asof_0123456789ab.t (a text, j jsonb, js json, l text[], w tsvector, b bytea, n int) with (autovacuum_enabled = false)`,
+  )
   const places = [
     [`a`, `'to ZEPHYRINE.quill@EXAMPLE.com, hello'`, 'address'],
     [`a`, `'mailto:zephyrine.quill%40example.com'`, 'address'],

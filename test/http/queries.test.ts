@@ -145,7 +145,7 @@ t.test('a contact is read as its command answered, with what mail says of it; 30
     }
     t.equal((await ask('GET', path, undefined, { 'if-none-match': `${etag.slice(0, -2)}"` })).status, 200)
     const then = await ask('GET', `${path}?asOf=${position(command)}`)
-    t.equal(then.headers.get('etag'), command.headers.get('etag'), 'the past has the one of its command')
+    t.equal(then.headers.get('etag'), etag, 'the past has the one that was answered then')
     const head = await ask('HEAD', path)
     t.match([head.status, head.body, head.headers.get('etag')], [200, null, etag])
   }
@@ -224,14 +224,17 @@ t.test('a contact is shown as it was at any position or time', async (t) => {
   t.equal((await at(position(before))).status, 404, 'before it was created')
   const { body: history } = await ask('GET', `${path}/history`)
   const { body: journal } = await ask('GET', `/v1/events?limit=1000&after=${position(before)}`)
+  // What another read model adds is in no command's answer.
+  const noMail = { emailsReceived: 0, emailsSent: 0, lastEmailAt: null }
   for (const [index, step] of steps.entries()) {
-    t.strictSame((await at(position(step))).body, step.body)
+    const shown = { ...step.body, ...noMail }
+    t.strictSame((await at(position(step))).body, shown)
     const { commit } = parsePosition(position(step))!
     t.equal((await at(`${commit - 1n}.${commit - 1n}`)).body.name, steps[index - 1]?.body.name, 'just before')
     const event = journal.data.find(({ id }: { id: string }) => id === history.data[index].eventId)
-    t.strictSame((await at(event.recordedAt)).body, step.body, 'at the very moment')
+    t.strictSame((await at(event.recordedAt)).body, shown, 'at the very moment')
     const zoned = new Date(Date.parse(event.recordedAt) + 3_600_000).toISOString().replace('Z', '+01:00')
-    t.strictSame((await at(zoned)).body, step.body, 'in another time zone')
+    t.strictSame((await at(zoned)).body, shown, 'in another time zone')
     const earlier = await at(new Date(Date.parse(event.recordedAt) - 1).toISOString())
     t.equal(earlier.body.name, steps[index - 1]?.body.name, 'a millisecond before')
   }

@@ -26,7 +26,7 @@ export function runTogether(files: readonly string[]): void {
         ? { format: 'module', source: sourceOf(url.slice('tap-of:'.length)), shortCircuit: true }
         : next(url, context),
   })
-  const milliseconds = Number(process.env['TAP_TIMEOUT'] ?? 120) * 1000
+  const milliseconds = Number(process.env['TAP_TIMEOUT'] ?? 300) * 1000
   root.setTimeout(0)
   for (const file of files) {
     root.test(file, { timeout: milliseconds }, async (t) => {

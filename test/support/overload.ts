@@ -75,7 +75,8 @@ export async function load({ url, key, ids }: Target, { perSecond, atOnce, secon
       const own = index++
       const since = due(own)
       if (since > end) break
-      if (since > performance.now()) await delay(since - performance.now())
+      const restMs = since - performance.now()
+      if (restMs > 0) await delay(restMs)
       try {
         connection ??= await openConnection(url, key)
         const reply = await ask(connection, ids, own)

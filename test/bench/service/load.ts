@@ -126,7 +126,8 @@ async function run(task: Task): Promise<Result> {
       while (next < count && performance.now() - begun < seconds * 1_000) {
         const due = perSecond === undefined ? performance.now() : begun + (next / perSecond) * 1_000
         next += 1
-        if (due > performance.now()) await delay(due - performance.now())
+        const restMs = due - performance.now()
+        if (restMs > 0) await delay(restMs)
         await kinds[what](connection, state)
         // From when it was due, so that those who had to wait for their turn count too.
         latencies.push(performance.now() - due)

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 import { Fault } from './platform/fault.ts'
+import type { AlwaysSet } from './setting.ts'
 import { settings } from './settings.ts'
 
 /** Everything that is wrong with the settings, at once. */
@@ -16,7 +17,7 @@ export class ConfigError extends Fault {
 type Settings = typeof settings
 type Value<Name extends keyof Settings> = ReturnType<Settings[Name]['parse']>
 /** The address of the service follows from another setting where it is not given. */
-type Present = { [N in keyof Settings]: Settings[N] extends { default: string } ? N : never }[keyof Settings] | 'serviceUrl'
+type Present = AlwaysSet<Settings> | 'serviceUrl'
 
 /** The checked settings. Optional ones that nobody set are not there. */
 export type Config = Readonly<{ [Name in Present]: Value<Name> } & { [Name in Exclude<keyof Settings, Present>]?: Value<Name> }>

@@ -9,6 +9,9 @@ export const setting = <Value>(setting: Setting<Value> & { default: string }) =>
 /** One that may be unset. */
 export const optional = <Value>(setting: Setting<Value> & { default?: never }) => setting
 
+/** The names of those that always have a value. */
+export type AlwaysSet<All> = { [Name in keyof All]: All[Name] extends { default: string } ? Name : never }[keyof All]
+
 export const matching = (pattern: RegExp, expected: string) => (text: string) => {
   if (pattern.test(text)) return text
   throw new Error(`has to be ${expected}`)

@@ -9,7 +9,7 @@ import { openPool, sql } from '../src/platform/database.ts'
 import { createLogger } from '../src/platform/log.ts'
 import { finished, get, results, upload } from './support/imports.ts'
 import { madeUpMail, madeUpMbox, OWN_ADDRESS } from './support/made-up-mail.ts'
-import { peakMegabytes } from './support/memory.ts'
+import { peakMebibytes } from './support/memory.ts'
 import { until } from './support/processes.ts'
 import { startWhole } from './support/whole.ts'
 
@@ -39,7 +39,7 @@ t.test('an import survives kill -9 of its worker, and nothing is lost or there t
   const stored = async () => (await pool.rows<{ count: number }>(sql.unsafe`select count(*) from ${emails.tables.emails.sql}`))[0]!.count
   const peaks = new Map(ROLES.map((role) => [role, 0]))
   const weigh = async () => {
-    for (const [role, before] of peaks) peaks.set(role, Math.max(before, (await peakMegabytes(whole.pids(role).at(-1)!)) ?? 0))
+    for (const [role, before] of peaks) peaks.set(role, Math.max(before, (await peakMebibytes(whole.pids(role).at(-1)!)) ?? 0))
   }
   const mbox = join(folder, 'mails.mbox')
   await writeFile(mbox, madeUpMbox(MAILS, 3))

@@ -1,4 +1,4 @@
-import { httpUrl, jsonObject, matching, optional, setting, usDollars, wholeNumber } from '../setting.ts'
+import { type AlwaysSet, httpUrl, jsonObject, matching, optional, setting, usDollars, wholeNumber } from '../setting.ts'
 
 const secret = matching(/^[\x21-\x7e]+$/, 'a key, without spaces')
 const word = matching(/^[\w./~:-]+$/, 'a name, without spaces')
@@ -157,8 +157,7 @@ export const enrichmentSettings = {
 }
 
 type Declared = typeof enrichmentSettings
-/** Those that are always there. */
-type WithDefault = { [N in keyof Declared]: Declared[N] extends { default: string } ? N : never }[keyof Declared]
+type WithDefault = AlwaysSet<Declared>
 type ValueOf<N extends keyof Declared> = ReturnType<Declared[N]['parse']>
 
 /** What enrichment goes by. */

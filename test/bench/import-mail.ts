@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Import } from '../../schema/import.ts'
 import { get } from '../support/imports.ts'
 import { madeUpMbox, OWN_ADDRESS } from '../support/made-up-mail.ts'
-import { peakMegabytes } from '../support/memory.ts'
+import { peakMebibytes } from '../support/memory.ts'
 import { startWhole } from '../support/whole.ts'
 
 /*
@@ -38,7 +38,7 @@ async function useOf(pid: number) {
   const used = {
     userSeconds: seconds(11) + seconds(13),
     systemSeconds: seconds(12) + seconds(14),
-    peakMegabytes: (await peakMegabytes(pid)) ?? 0,
+    peakMegabytes: (await peakMebibytes(pid)) ?? 0,
   }
   return { ...used, parent: fields[1] }
 }

@@ -1,3 +1,5 @@
+import { remembered } from '../../platform/remembered.ts'
+
 /*
  * email-reply-parser tries each of its fifty expressions on each line, several times over, and turns the line round for each. Here it is asked the same, but
  * its answers are remembered, and one expression that is all of a list tells whether any of the list can match. Its parts are not in its types nor in
@@ -18,15 +20,18 @@ function anyOf(expressions: readonly RegExp[]) {
 const header = anyOf(lists.quoteHeadersRegex)
 const signature = anyOf(lists.signatureRegex)
 
+/** For one mail alone, so that there are no more than it has lines. */
+const kept = <T>(ask: (line: string) => T) => remembered(ask, Number.POSITIVE_INFINITY)
+
 /** What email-reply-parser takes for the sender's own: the text without quotes and signature. */
 export function visibleText(text: string): string {
   const parser = new Parser()
-  const stringReverse = remembered(reversed)
+  const stringReverse = kept(reversed)
   const fix = parser.fixBrokenSignatures.bind(parser)
   Object.assign(parser, {
     stringReverse,
-    isSignature: remembered((line) => signature.does(stringReverse(line))),
-    isQuoteHeader: remembered((line) => header.does(stringReverse(line))),
+    isSignature: kept((line) => signature.does(stringReverse(line))),
+    isQuoteHeader: kept((line) => header.does(stringReverse(line))),
     fixBrokenSignatures: (text: string) => (header.may(text) ? fix(text) : text),
   })
   return parser.parse(text).getVisibleText()
@@ -36,15 +41,4 @@ export function visibleText(text: string): string {
 function reversed(text: string): string {
   if (/^[\0-\xff]*$/.test(text)) return Buffer.from(text, 'latin1').reverse().toString('latin1')
   return text.split('').reverse().join('')
-}
-
-function remembered<T>(ask: (line: string) => T): (line: string) => T {
-  const answers = new Map<string, T>()
-  return (line) => {
-    const known = answers.get(line)
-    if (known !== undefined) return known
-    const answer = ask(line)
-    answers.set(line, answer)
-    return answer
-  }
 }

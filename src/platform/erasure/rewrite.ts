@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Client } from 'pg'
-import type { Pool } from '../database.ts'
+import { isDeadlock, type Pool } from '../database.ts'
 import type { Logger } from '../log.ts'
 import { statement } from './statement.ts'
 import { forgetStatistics, STATISTICS, type StoredTable, storedTables } from './tables.ts'
@@ -32,7 +32,6 @@ export type RewriteOptions = {
 }
 
 const LOCK_NOT_AVAILABLE = '55P03'
-const DEADLOCK = '40P01'
 
 /**
  * Makes what rows said that were deleted or changed before this began physically gone from the database: from tables, what is stored out of line, indexes,
@@ -120,7 +119,7 @@ async function rewriteTable(
       // Dropped meanwhile, and its file with it.
       if (code === '42P01' || code === '3F000') return null
       if (code === undefined) throw error
-      if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK) return `${name} could not be rewritten: ${message}.`
+      if (code !== LOCK_NOT_AVAILABLE && !isDeadlock(error)) return `${name} could not be rewritten: ${message}.`
       if (performance.now() > until) return `${name} could not be rewritten: others held it all the time.`
     }
     // Whoever waited behind us goes first.

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
+import { Refused } from '../refusal.ts'
 import { problem } from './problem.ts'
 
 /** Why a request is turned away before anything is done for it. */
@@ -11,6 +12,10 @@ export type TurnedAway = {
   readonly retryAfterSeconds: number
   readonly headers?: Readonly<Record<string, string>>
 }
+/** The same for who has come in already. */
+export const refusedFor = ({ code, detail, status, retryAfterSeconds }: TurnedAway) =>
+  new Refused(code, detail, status, {}, retryAfterSeconds)
+
 /** @returns null: it may come in, for all that is known here */
 export type Doorkeeper = (request: IncomingMessage) => TurnedAway | null
 

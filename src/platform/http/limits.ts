@@ -2,8 +2,7 @@ import type { FastifyReply } from 'fastify'
 import type { RateLimit } from '../../../schema/access.ts'
 import type { ApiKeys, Caller } from '../api-keys.ts'
 import type { Allowance, RateLimits } from '../rate-limits.ts'
-import { Refused } from '../refusal.ts'
-import type { Doorkeeper } from './door.ts'
+import { type Doorkeeper, refusedFor } from './door.ts'
 
 /** What a key may ask for, unless it has a limit of its own, by its role; `*`: any other role's; `admin-key`: the settings' key, which has none else. */
 export type LimitsByRole = Readonly<Record<string, RateLimit | null>>
@@ -60,8 +59,7 @@ export function createLimits(keys: ApiKeys, byRole: LimitsByRole, counted: RateL
       const allowance = taken instanceof Promise ? await taken : taken
       reply.headers(headersOf(limit, allowance))
       if (allowance.isAllowed) return
-      const { code, detail, status, retryAfterSeconds } = refusalOf(limit, allowance)
-      throw new Refused(code, detail, status, {}, retryAfterSeconds)
+      throw refusedFor(refusalOf(limit, allowance))
     },
   }
 }

@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { Refused } from '../refusal.ts'
-import type { Doorkeeper, TurnedAway } from './door.ts'
+import { type Doorkeeper, refusedFor, type TurnedAway } from './door.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -127,7 +126,7 @@ export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = T
     const { open, unhurried } = request.routeOptions.config
     if (open) return
     const turnedAway = keeper(request.raw)
-    if (turnedAway) throw new Refused(turnedAway.code, turnedAway.detail, turnedAway.status, {}, turnedAway.retryAfterSeconds)
+    if (turnedAway) throw refusedFor(turnedAway)
     const lane = laneOf(request)
     let since = performance.now()
     lane.begin(since)

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { PositionText } from '../../../schema/shared.ts'
-import type { Database } from '../database.ts'
+import { type Database, isTableMissing } from '../database.ts'
 import { formatPosition, type Position, parsePosition } from '../position.ts'
 import type { QueryEndpoint } from '../projection.ts'
 import type { Past } from '../projections/past.ts'
@@ -166,7 +166,7 @@ const snapshotMissing = (asOf: string) =>
 
 /** The one that was found may have been dropped before it was asked: another moment was asked for, or somebody was erased. */
 const whenDropped = (asOf: string) => (error: unknown) => {
-  throw (error as { code?: unknown } | null)?.code === '42P01' ? snapshotMissing(asOf) : error
+  throw isTableMissing(error) ? snapshotMissing(asOf) : error
 }
 
 /** Sends an answer with its ETag and the address of the page after it, or 304 where the caller has it already. */

@@ -4,6 +4,7 @@ import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort } from '../../../src/platform/ports.ts'
+import { peakMebibytes } from '../../support/memory.ts'
 
 /** Ends all that a bench started, the last first. */
 export type Stack = { defer(end: () => unknown): void }
@@ -161,7 +162,4 @@ async function times(pid: number) {
 }
 
 /** The most memory that a process ever had, in MB of 10⁶ bytes. Linux only; 0 elsewhere. */
-export async function peakMegabytes(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
-  return Math.round((Number(/^VmHWM:\s+(\d+)/m.exec(text)?.[1] ?? 0) * 1_024) / 1e6)
-}
+export const peakMegabytes = async (pid: number): Promise<number> => Math.round((((await peakMebibytes(pid)) ?? 0) * 2 ** 20) / 1e6)

@@ -4,7 +4,6 @@ import { projections, queries } from '../../projections/index.ts'
 import type { Contact } from '../../schema/contact.ts'
 import { contactEvents, type Method } from '../../schema/contact-events.ts'
 import type { NewEvent } from '../../schema/define.ts'
-import { sql } from '../../src/platform/database.ts'
 import { Invalid } from '../../src/platform/refusal.ts'
 import { idOf, minute, type ReadTables, readTables, recorded } from './support.ts'
 
@@ -18,8 +17,10 @@ const person = (name: string, company?: string, ...methods: Method[]) =>
   ContactCreated({ contactId: idOf(name), name, ...(company && { company }), methods })
 
 /** Tables with these events, and the names that the list gives for a query. */
-async function withContacts(t: Parameters<typeof readTables>[0], ...events: NewEvent[]) {
-  const tables = await readTables(t, projections)
+const tables = await readTables(t, projections)
+
+async function withContacts(...events: NewEvent[]) {
+  await tables.empty()
   await tables.project(recorded(...events))
   const names = async (query: Record<string, unknown>) => (await tables.ask<Page>(listContacts, query)).data.map((contact) => contact.name)
   return { ...tables, names }
@@ -39,7 +40,7 @@ async function allPages({ ask }: ReadTables, query: Record<string, unknown>): Pr
 const noMail = { emailsReceived: 0, emailsSent: 0, lastEmailAt: null }
 
 t.test('without a sort the newest come first, whole', async (t) => {
-  const { ask } = await withContacts(t, person('Ada', 'Engines', email('Ada@example.com')), person('Bob'))
+  const { ask } = await withContacts(person('Ada', 'Engines', email('Ada@example.com')), person('Bob'))
   const { data, nextCursor } = await ask<Page>(listContacts)
   t.equal(nextCursor, null)
   t.strictSame(data, [
@@ -69,14 +70,13 @@ t.test('without a sort the newest come first, whole', async (t) => {
 })
 
 t.test('names are sorted without regard to case and accents', async (t) => {
-  const { names } = await withContacts(t, person('zoe'), person('Émile'), person('ada'), person('Eva'), person('Zacharias'))
+  const { names } = await withContacts(person('zoe'), person('Émile'), person('ada'), person('Eva'), person('Zacharias'))
   t.same(await names({ sort: 'name' }), ['ada', 'Émile', 'Eva', 'Zacharias', 'zoe'])
   t.same(await names({ sort: '-name' }), ['zoe', 'Zacharias', 'Eva', 'Émile', 'ada'])
 })
 
 t.test('filters keep what they say', async (t) => {
   const { names } = await withContacts(
-    t,
     person('Ada', 'Société Générale', email('Ada@Example.com')),
     person('Bob', 'Engines', phone('+442079460123', '020 7946 0123')),
     person('Cyd', 'Engines', email('cyd@example.com')),
@@ -108,7 +108,6 @@ t.test('filters keep what they say', async (t) => {
 
 t.test('a search finds typos, parts, digits and words without their accents', async (t) => {
   const { names } = await withContacts(
-    t,
     person('Shelley Kerluke', 'Gottlieb and Sons', email('Shelley_K47@hotmail.example')),
     person('José María Pérez', 'Łódź Works', phone('+34911234567', '911 234 567')),
     person("Miles O'Brien", 'Starfleet 100%', email('chief@ds9.example')),
@@ -146,7 +145,6 @@ t.test('a search finds typos, parts, digits and words without their accents', as
 
 t.test('a search follows what changes', async (t) => {
   const { names } = await withContacts(
-    t,
     person('Ada Lovelace', 'Engines', email('countess@example.com')),
     person('Bob Lovelace', 'Engines', email('countess@example.org')),
     ContactRenamed({ contactId: idOf('Ada Lovelace'), name: 'Ada King' }),
@@ -160,7 +158,6 @@ t.test('a search follows what changes', async (t) => {
 
 t.test('the best match comes first: the word, its beginning, inside it, alike; among equals names, companies, methods', async (t) => {
   const { names } = await withContacts(
-    t,
     person('Zed', undefined, email('marten@example.com')),
     person('Yan', 'Marten'),
     person('Jo Marlen'),
@@ -175,7 +172,6 @@ t.test('the best match comes first: the word, its beginning, inside it, alike; a
 })
 
 t.test('pages follow each other without gap or repetition, with every sort and many equal keys', async (t) => {
-  const tables = await readTables(t, projections)
   const plain = (name: string) => name.normalize('NFD').replaceAll(/\p{M}/gu, '').toLowerCase()
   const keys = {
     name: ({ name }: Contact) => plain(name),
@@ -196,7 +192,7 @@ t.test('pages follow each other without gap or repetition, with every sort and m
     fc.constantFrom('false', 'true', 'any'),
     fc.constantFrom(undefined, 'a'),
     async (contacts, key, descending, limit, archived, q) => {
-      await tables.pool.rows(sql.unsafe`truncate ${sql.join(tablesOf(), sql.fragment`, `)}`)
+      await tables.empty()
       const events = contacts.flatMap(({ id: contactId, name, minute: created, archivedAt }) => {
         const [first, second] = recorded(ContactCreated({ contactId, name, methods: [] }), ContactArchived({ contactId }))
         const at = (event: typeof first, n: number) => ({ ...event!, meta: { ...event!.meta, at: minute(n) } })
@@ -223,11 +219,9 @@ t.test('pages follow each other without gap or repetition, with every sort and m
   await fc.assert(property, { numRuns: 60 })
 })
 
-const tablesOf = () => projections.flatMap(({ tables }) => Object.values(tables).map((table) => table.sql))
-
 t.test('pages of a search by rank follow each other too', async (t) => {
   const people = Array.from({ length: 23 }, (_, n) => person(`Marten ${'x'.repeat(n % 4)}${n}`))
-  const tables = await withContacts(t, ...people)
+  const tables = await withContacts(...people)
   const whole = await tables.names({ q: 'marten', limit: 200 })
   t.equal(whole.length, 23)
   t.same(
@@ -237,14 +231,14 @@ t.test('pages of a search by rank follow each other too', async (t) => {
 })
 
 t.test('who comes or goes between two pages hides nobody else', async (t) => {
-  const tables = await withContacts(t, person('Ada'), person('Bob'), person('Cyd'), person('Dan'))
+  const tables = await withContacts(person('Ada'), person('Bob'), person('Cyd'), person('Dan'))
   const first = await tables.ask<Page>(listContacts, { sort: 'name', limit: 2 })
   await tables.project(recorded(person('Aaron'), ContactRenamed({ contactId: idOf('Bob'), name: 'Aaron' })))
   t.same(await tables.names({ sort: 'name', limit: 2, cursor: first.nextCursor }), ['Cyd', 'Dan'])
 })
 
 t.test('a cursor that is none, or of another list, is refused in a sentence', async (t) => {
-  const tables = await withContacts(t, person('Ada'), person('Bob'), person('Cyd'))
+  const tables = await withContacts(person('Ada'), person('Bob'), person('Cyd'))
   const { nextCursor: cursor } = await tables.ask<Page>(listContacts, { sort: 'name', limit: 1 })
   const { nextCursor: byTime } = await tables.ask<Page>(listContacts, { sort: 'createdAt', limit: 1 })
   const [scope, key, id] = JSON.parse(Buffer.from(cursor!, 'base64url').toString())
@@ -273,7 +267,7 @@ t.test('a cursor that is none, or of another list, is refused in a sentence', as
 })
 
 t.test('a filter that means nothing is refused in a sentence, all at once', async (t) => {
-  const { ask } = await withContacts(t)
+  const { ask } = await withContacts()
   const search = await ask<Invalid>(listContacts, { q: '?!' }).catch((error: Invalid) => error)
   t.match(search.faults, [{ path: '/querystring/q', message: /letter or digit/ }])
   const instants = await ask<Invalid>(listContacts, { createdAfter: 'yesterday', updatedAfter: '2026-03-01T09:30:00' }).catch(

@@ -53,9 +53,11 @@ const bobCreated: Contact = {
 const noMail = { emailsReceived: 0, emailsSent: 0, lastEmailAt: null }
 const getContact = queries.find(({ operationId }) => operationId === 'getContact')!
 
+const tables = await readTables(t, projections)
+
 /** Ada after the events, from memory and from Postgres; that both agree on every row of every table and Bob is as he was, is checked here. */
 async function adaAfter(t: Test, ...events: NewEvent[]): Promise<Contact | null> {
-  const tables = await readTables(t, projections)
+  await tables.empty()
   const history = recorded(...created, ...events)
   await tables.project(history)
   for (const projection of projections) {
@@ -87,7 +89,7 @@ t.test('a created contact has what it was created with', async (t) => {
 })
 
 t.test('a contact created without company has none, and none that was given is left out of its methods', async (t) => {
-  const tables = await readTables(t, projections)
+  await tables.empty()
   await tables.project(recorded(ContactCreated({ contactId: ada, name: 'Ada', methods: [website] })))
   const contact = await tables.ask<Contact>(getContact, {}, { id: ada })
   t.same(contact.company, null)
@@ -134,14 +136,14 @@ t.test('a note changes only when the contact was touched', async (t) => {
 })
 
 t.test('who was never created is not there', async (t) => {
-  const tables = await readTables(t, projections)
+  await tables.empty()
   await tables.project(recorded(...created))
   t.equal(await tables.ask(getContact, {}, { id: idOf('nobody') }), null)
   t.equal(contactFromMemory(foldInMemory(contacts, recorded(...created)), idOf('nobody')), null)
 })
 
 t.test('text of any length and of any characters is stored and found again', async (t) => {
-  const tables = await readTables(t, projections)
+  await tables.empty()
   const name = `😀\0\ud800${'é'.repeat(3_000)}`
   const method: Method = { id: idOf('long'), type: 'other', value: '漢😀'.repeat(2_000) }
   await tables.project(recorded(ContactCreated({ contactId: ada, name, company: '漢'.repeat(3_000), methods: [method] })))

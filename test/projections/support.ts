@@ -7,7 +7,7 @@ import { createInterpreter, refreshedTables } from '../../src/platform/rows.ts'
 import { createTableStore, refreshAll } from '../../src/platform/table-store.ts'
 import { everybody } from '../../src/platform/viewer.ts'
 import { testDatabase } from '../support/postgres.ts'
-import { inOrder, liveTables, storedRows } from '../support/projections.ts'
+import { inOrder, storedRows, withLiveTables } from '../support/projections.ts'
 
 const log = createLogger('error', 'test')
 
@@ -15,6 +15,8 @@ export { idOf, minute, recorded } from './recorded.ts'
 
 export type ReadTables = {
   readonly pool: Pool
+  /** Takes all rows away, which costs far less than another database. */
+  empty(): Promise<void>
   /** Applies the events in one batch. */
   project(events: readonly RecordedEvent[]): Promise<void>
   /** Makes the tables that follow from others from nothing, as who builds them in bulk does. @throws Error when they are not then what they were */
@@ -25,14 +27,18 @@ export type ReadTables = {
 
 /** Empty read tables in a database of the test's own. */
 export async function readTables(t: { teardown(clear: () => unknown): void }, projections: readonly Projection[]): Promise<ReadTables> {
-  const { url } = await testDatabase(t)
+  const { url } = await testDatabase(t, withLiveTables(projections))
   const pool = openPool(url, log, 2)
   t.teardown(() => pool.close())
-  await liveTables(pool, projections, log)
   const interpret = createInterpreter(projections)
   const store = createTableStore(projections)
+  const all = projections.flatMap(({ tables }) => Object.values(tables))
+  const deletions = all.map(({ sql: table }, n) => sql.fragment`${sql.identifier([`t${n}`])} as (delete from ${table})`)
   return {
     pool,
+    async empty() {
+      await pool.rows(sql.unsafe`with ${sql.join(deletions, sql.fragment`, `)} select 1 as done`)
+    },
     project: (events) => pool.transaction((db) => store.apply(db, events.flatMap(interpret))),
     async makeAnew(projection) {
       const following = Object.values(projection.tables).filter(({ name }) => refreshedTables(projection).includes(name))

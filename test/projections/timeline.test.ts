@@ -38,9 +38,10 @@ const history = recorded(
   NoteAdded({ contactId: bob, noteId: idOf('note'), text: 'Only of Bob.' }),
 )
 
+const { project, ask } = await readTables(t, projections)
+await project(history)
+
 t.test("a person's timeline tells everything that happened with them alone, the newest first, with what the event said", async (t) => {
-  const { project, ask } = await readTables(t, projections)
-  await project(history)
   const { data, nextCursor } = await ask<Page>(getContactTimeline, {}, { id: ada })
   t.equal(nextCursor, null)
   const said = [
@@ -66,8 +67,6 @@ t.test("a person's timeline tells everything that happened with them alone, the 
 })
 
 t.test('pages of a timeline follow each other, the last one says so', async (t) => {
-  const { project, ask } = await readTables(t, projections)
-  await project(history)
   const whole = await ask<Page>(getContactTimeline, {}, { id: ada })
   const first = await ask<Page>(getContactTimeline, { limit: 4 }, { id: ada })
   const second = await ask<Page>(getContactTimeline, { limit: 5, cursor: first.nextCursor }, { id: ada })
@@ -76,14 +75,10 @@ t.test('pages of a timeline follow each other, the last one says so', async (t) 
 })
 
 t.test("another contact's cursor is refused", async (t) => {
-  const { project, ask } = await readTables(t, projections)
-  await project(history)
   const { nextCursor: cursor } = await ask<Page>(getContactTimeline, { limit: 1 }, { id: ada })
   await t.rejects(ask(getContactTimeline, { cursor }, { id: bob }), Invalid)
 })
 
 t.test('who was never created has no timeline', async (t) => {
-  const { project, ask } = await readTables(t, projections)
-  await project(history)
   t.equal(await ask(getContactTimeline, {}, { id: idOf('nobody') }), null)
 })

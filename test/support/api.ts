@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FastifyInstance } from 'fastify'
+import { projections } from '../../projections/index.ts'
 import { createApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import { startEventStore } from '../../src/eventstore/server.ts'
@@ -11,7 +12,8 @@ import { watchPosition } from '../../src/platform/position-watch.ts'
 import { run as runProjector } from '../../src/roles/projector.ts'
 import { type Connected, openServices, type Services } from '../../src/services.ts'
 import { contractOf } from './contract.ts'
-import { testDatabase } from './postgres.ts'
+import { migrated, type Template, testDatabase } from './postgres.ts'
+import { withLiveTables } from './projections.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape, and each is checked against its schema
 export type Answer<T = any> = { status: number; headers: Headers; body: T }
@@ -60,7 +62,9 @@ export async function testApi(t: Teardown, options: Options = {}): Promise<TestA
     through,
     http = {},
   } = options
-  const config = options.on ?? (await ownServers(t, log, options.env))
+  // A projector that finds its tables there need not build them first, which takes longer than most tests.
+  const template = projector ? withLiveTables(projections) : migrated
+  const config = options.on ?? (await ownServers(t, log, template, options.env))
   const reached = through
     ? { ...config, databaseUrl: await through.database(config.databaseUrl), eventStoreUrl: await through.eventStore(config.eventStoreUrl) }
     : config
@@ -97,10 +101,10 @@ export async function testApi(t: Teardown, options: Options = {}): Promise<TestA
   }
 }
 
-async function ownServers(t: Teardown, log: Logger, env: Readonly<Record<string, string>> = {}): Promise<Connected> {
+async function ownServers(t: Teardown, log: Logger, template: Template, env: Readonly<Record<string, string>> = {}): Promise<Connected> {
   const folder = await mkdtemp(join(tmpdir(), 'smartcrm-test-'))
   t.teardown(() => rm(folder, { recursive: true, force: true }))
-  const { url: databaseUrl } = await testDatabase(t)
+  const { url: databaseUrl } = await testDatabase(t, template)
   const eventStore = await startEventStore({ file: join(folder, 'events.db'), log })
   t.teardown(eventStore.close)
   return { ...readConfig({ SMARTCRM_DATA: folder, SMARTCRM_ADMIN_KEY: adminKey, ...env }), databaseUrl, eventStoreUrl: eventStore.url }

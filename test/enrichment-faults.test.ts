@@ -7,7 +7,7 @@ t.test('whatever goes wrong at the vendors, and whoever is killed: each enrichme
   const seed = Number(process.env['ENRICHMENT_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
   t.comment(`seed ${seed}`)
   const { faults, figures } = await enrichmentFaults(t, {
-    contacts: 24,
+    contacts: 16,
     kills: 2,
     seed,
     patienceSeconds: 180,

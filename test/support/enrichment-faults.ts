@@ -2,12 +2,15 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { projections } from '../../projections/index.ts'
 import type { Enrichment } from '../../schema/enrichment.ts'
 import { openPool, sql } from '../../src/platform/database.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { startApify } from './apify/apify.ts'
 import { startOpenAi } from './openai/openai.ts'
+import { testDatabase } from './postgres.ts'
 import { until } from './processes.ts'
+import { withLiveTables } from './projections.ts'
 import { createRandom } from './soak/random.ts'
 import { vendorEnv } from './vendors/env.ts'
 import { madeUpPages, type OnPage } from './vendors/made-up-pages.ts'
@@ -84,12 +87,14 @@ export async function enrichmentFaults(t: Teardown, { contacts, kills, seed, pat
       answer: { none: 20, refusal: 0.7, incomplete: 0.7, 'other-schema': 0.7, 'no-json': 0.7, failed: 0.7, 'never-ends': 0.5, lost: 0.5 },
     },
   })
+  const { url: databaseUrl } = await testDatabase(t, withLiveTables(projections))
   const folder = await mkdtemp(join(tmpdir(), 'smartcrm-enrichment-'))
   await chmod(folder, 0o755)
   t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const whole = await startWhole(t, folder, {
     ...vendorEnv(apify, openai),
     SMARTCRM_ADMIN_KEY: key,
+    DATABASE_URL: databaseUrl,
     APIFY_CONCURRENCY: '12',
     OPENAI_CONCURRENCY: '12',
     ENRICHMENT_REQUEST_SECONDS: '2',
@@ -101,7 +106,7 @@ export async function enrichmentFaults(t: Teardown, { contacts, kills, seed, pat
     ENRICHMENT_DAILY_CALLS: '100000',
     ENRICHMENT_MONTHLY_CALLS: '100000',
   })
-  const pool = openPool(await whole.database(), createLogger('silent', 'test'))
+  const pool = openPool(databaseUrl, createLogger('silent', 'test'))
   t.teardown(() => pool.close())
   const ask = async (method: string, path: string, body?: object) => {
     const headers = { authorization: `Bearer ${key}`, ...(body && { 'content-type': 'application/json' }) }
@@ -130,7 +135,7 @@ export async function enrichmentFaults(t: Teardown, { contacts, kills, seed, pat
     const { enrichments } = await get('/v1/enrichment').catch(() => ({}))
     return enrichments ? enrichments.enriched + enrichments.failed : 0
   }
-  /** Killed workers are noticed by their silence; here their last sign is made older, as in import-mail-crash.test.ts. */
+  /** Killed workers are noticed by their silence; here their last sign is made older, as in crashes/mail-import.ts. */
   const notice = async () => {
     await pool.rows(sql.unsafe`
       update pgboss.job set heartbeat_on = heartbeat_on - interval '1 minute' where name in ('enrich', 'enrich-bulk') and state = 'active'`)

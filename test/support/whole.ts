@@ -10,7 +10,10 @@ export const main = join(import.meta.dirname, '../../src/main.ts')
 export const ownEnvironment = { ...process.env, DATABASE_URL: '', EVENTSTORE_URL: '', npm_lifecycle_event: undefined }
 const roles = ['postgres', 'eventstore', 'api', 'projector', 'worker']
 
-/** The whole SmartCRM as a person starts it, ready. The test that started it leaves nothing of it running. */
+/**
+ * The whole SmartCRM as a person starts it, ready. The test that started it leaves nothing of it running.
+ * @param env with a DATABASE_URL it has no Postgres of its own, which saves a third of the start
+ */
 export async function startWhole(t: Teardown, folder: string, env: NodeJS.ProcessEnv = {}) {
   const data = join(folder, 'data')
   const port = await freePort()
@@ -31,7 +34,7 @@ export async function startWhole(t: Teardown, folder: string, env: NodeJS.Proces
   const postmaster = async () => Number.parseInt(await readFile(join(data, 'postgres/cluster/postmaster.pid'), 'utf8'), 10)
   let server: number | undefined
   const left = async () => {
-    const all = [...new Set([...records().map(({ pid }) => pid), server!])]
+    const all = [...new Set([...records().map(({ pid }) => pid), ...(server ? [server] : [])])]
     const alive = await Promise.all(all.map(isAlive))
     return all.filter((_, index) => alive[index])
   }
@@ -40,7 +43,7 @@ export async function startWhole(t: Teardown, folder: string, env: NodeJS.Proces
     await until('the end of all processes', async () => (await left()).length === 0)
   })
   await started.line(/^ +Stop /)
-  server = await postmaster()
+  if (!env['DATABASE_URL']) server = await postmaster()
   return {
     ...started,
     url: `http://127.0.0.1:${port}`,

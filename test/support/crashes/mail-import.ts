@@ -1,17 +1,16 @@
 import { openAsBlob } from 'node:fs'
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import t from 'tap'
-import { emails } from '../projections/emails.ts'
-import type { Import } from '../schema/import.ts'
-import { openPool, sql } from '../src/platform/database.ts'
-import { createLogger } from '../src/platform/log.ts'
-import { finished, get, results, upload } from './support/imports.ts'
-import { madeUpMail, madeUpMbox, OWN_ADDRESS } from './support/made-up-mail.ts'
-import { peakMebibytes } from './support/memory.ts'
-import { until } from './support/processes.ts'
-import { startWhole } from './support/whole.ts'
+import type { Test } from 'tap'
+import { emails } from '../../../projections/emails.ts'
+import type { Import } from '../../../schema/import.ts'
+import { openPool, sql } from '../../../src/platform/database.ts'
+import { createLogger } from '../../../src/platform/log.ts'
+import { finished, get, results, upload } from '../imports.ts'
+import { madeUpMail, madeUpMbox, OWN_ADDRESS } from '../made-up-mail.ts'
+import { peakMebibytes } from '../memory.ts'
+import { until } from '../processes.ts'
+import { type Crashing, key } from './service.ts'
 
 /*
  * An import whose worker is killed again and again: it ends as one that nobody disturbed. What comes after a kill is a new worker, which takes the job
@@ -24,15 +23,9 @@ const KILLS = Number(process.env['IMPORT_KILLS'] ?? 2)
 const MOST_MEGABYTES = 400
 const ROLES = ['api', 'eventstore', 'projector', 'worker']
 /** What the import may take in all: a mail is never near this, and each kill costs the time until another worker takes the job over. */
-const PATIENCE_MS = 180_000 + MAILS * 20
-const key = 'a-key-for-tests-0123456789'
-const folder = await mkdtemp(join(tmpdir(), 'smartcrm-mail-crash-'))
-await chmod(folder, 0o755)
-t.setTimeout(2 * PATIENCE_MS)
-t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
+export const PATIENCE_MS = 180_000 + MAILS * 20
 
-t.test('an import survives kill -9 of its worker, and nothing is lost or there twice', async (t) => {
-  const whole = await startWhole(t, folder, { SMARTCRM_ADMIN_KEY: key })
+export async function mailImportCrash(t: Test, { folder, whole }: Crashing): Promise<void> {
   const service = { url: whole.url, key }
   const pool = openPool(await whole.database(), createLogger('silent', 'test'))
   t.teardown(() => pool.close())
@@ -90,7 +83,7 @@ t.test('an import survives kill -9 of its worker, and nothing is lost or there t
     const response = await fetch(`${service.url}/v1/emails/${emailId}/raw`, { headers: { authorization: `Bearer ${key}` } })
     t.ok(Buffer.from(await response.arrayBuffer()).equals(madeUpMail(index, 3).raw), `mail ${index} is there with its bytes`)
   }
-})
+}
 
 /** Waits for what a large import may take long to come to. */
 const within = (what: string, look: () => Promise<boolean>) => until(what, look, PATIENCE_MS / 1000)

@@ -1,12 +1,9 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import t from 'tap'
-import type { Undo } from '../schema/undo.ts'
-import { finished, get, upload } from './support/imports.ts'
-import { until } from './support/processes.ts'
-import { startWhole } from './support/whole.ts'
+import type { Test } from 'tap'
+import type { Undo } from '../../../schema/undo.ts'
+import { finished, get, upload } from '../imports.ts'
+import { until } from '../processes.ts'
+import { type Crashing, key } from './service.ts'
 
 /*
  * An import that is undone except where it was edited since, and an undo in whose middle everything is killed: it ends as one that nobody disturbed.
@@ -15,18 +12,13 @@ import { startWhole } from './support/whole.ts'
 const ROWS = Number(process.env['UNDO_ROWS'] ?? 400)
 const EDITED = 7
 /** The machine may have other things to do. */
-const LIMIT_MS = 300_000 + 300 * ROWS
-const key = 'a-key-for-tests-0123456789'
-const folder = await mkdtemp(join(tmpdir(), 'smartcrm-undo-crash-'))
-await chmod(folder, 0o755)
-t.setTimeout(LIMIT_MS)
-t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
+export const LIMIT_MS = 300_000 + 300 * ROWS
 
 type Event = { type: string; stream: string; revision: number; correlationId: string }
 
-t.test('an undo survives kill -9 of everything, and undoes each contact once', async (t) => {
-  const service = await startWhole(t, folder, { SMARTCRM_ADMIN_KEY: key })
-  const rows = Array.from({ length: ROWS }, (_, i) => `Person ${i},p${i}@example.com,+44 20 7946 ${String(i % 10_000).padStart(4, '0')}`)
+export async function undoCrash(t: Test, crm: Crashing): Promise<void> {
+  const service = { url: crm.whole.url, key }
+  const rows = Array.from({ length: ROWS }, (_, i) => `Undone ${i},u${i}@example.com,+44 20 7947 ${String(i % 10_000).padStart(4, '0')}`)
   const { body: started } = await upload(service, Buffer.from(`Name,Email,Phone\n${rows.join('\n')}\n`))
   t.equal((await finished(service, started.id, LIMIT_MS / 1_000)).counts.created, ROWS)
   const results = await get<{ data: { contactId: string }[] }>(service, `/v1/imports/${started.id}/results?limit=${EDITED}`)
@@ -38,9 +30,9 @@ t.test('an undo survives kill -9 of everything, and undoes each contact once', a
   t.equal(asked.status, 202)
   const { id } = asked.body as Undo
   await until('some of it undone', async () => (await get<Undo>(service, `/v1/undos/${id}`)).body.done > ROWS / 20)
-  await service.killAll()
+  await crm.crash()
 
-  const again = await startWhole(t, folder, { SMARTCRM_ADMIN_KEY: key })
+  const again = { url: crm.whole.url, key }
   const before = (await archived(again.url, id)).length
   t.ok(before < ROWS - EDITED, `it was interrupted in its middle, after ${before}`)
   const undone = async () => (await get<Undo>(again, `/v1/undos/${id}`)).body
@@ -54,7 +46,7 @@ t.test('an undo survives kill -9 of everything, and undoes each contact once', a
     events.some(({ stream }) => edited.includes(stream.slice('contact-'.length))),
     'and none that was edited since',
   )
-})
+}
 
 async function ended(undone: () => Promise<Undo>) {
   for (const end = Date.now() + LIMIT_MS; Date.now() < end; await delay(100))

@@ -1,42 +1,36 @@
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { startNode, until } from './support/processes.ts'
-import { main, ownEnvironment, startWhole } from './support/whole.ts'
+import { writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Test } from 'tap'
+import { startNode, until } from '../processes.ts'
+import { main, ownEnvironment } from '../whole.ts'
+import { type Crashing, key } from './service.ts'
 
 /*
  * An import in whose middle everything is killed, the importing command too, and which is then begun again: it ends as one that nobody disturbed.
  * `IMPORT_ROWS=10000` is the long form.
  */
 const ROWS = Number(process.env['IMPORT_ROWS'] ?? 160)
-const key = 'a-key-for-tests-0123456789'
-const folder = await mkdtemp(join(tmpdir(), 'smartcrm-import-crash-'))
-await chmod(folder, 0o755)
-t.setTimeout(200_000)
-t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
-const file = join(folder, 'people.csv')
 // Some have no address, and some rows are about somebody who was there before: both have to find their own contact again.
 const rows = Array.from({ length: ROWS }, (_, i) =>
   i % 10 === 3 ? `Nobody ${i},,+44 20 7946 ${String(i).padStart(4, '0')}` : `Person ${i},p${i % 50 === 7 ? i - 5 : i}@example.com,`,
 )
-await writeFile(file, `Name,Email,Phone\n${rows.join('\n')}\n`)
 const addresses = new Set(rows.flatMap((row) => /p\d+@example.com/.exec(row)?.[0] ?? []))
 const expected = addresses.size + rows.filter((row) => row.startsWith('Nobody')).length
 
 type Event = { type: string; stream: string; correlationId: string; data: { contactId?: string } }
 
-t.test('an import survives kill -9 of everything, and its repetition changes nothing', async (t) => {
-  const service = await startWhole(t, folder, { SMARTCRM_ADMIN_KEY: key })
-  const importing = importFile(t, service.url)
-  await until('some of it imported', async () => (await journal(service.url)).length > 60)
+export async function contactsImportCrash(t: Test, crm: Crashing): Promise<void> {
+  const file = join(crm.folder, 'people.csv')
+  await writeFile(file, `Name,Email,Phone\n${rows.join('\n')}\n`)
+  const importing = importFile(t, file, crm.whole.url)
+  await until('some of it imported', async () => (await journal(crm.whole.url)).length > 60)
   importing.child.kill('SIGKILL')
-  await service.killAll()
+  await crm.crash()
 
-  const again = await startWhole(t, folder, { SMARTCRM_ADMIN_KEY: key })
+  const again = crm.whole
   const before = (await journal(again.url)).length
   t.ok(before < expected + addresses.size, `it was interrupted in its middle, at event ${before}`)
-  const second = importFile(t, again.url)
+  const second = importFile(t, file, again.url)
   t.equal(await second.ended, 0, second.lines.join('\n'))
   const events = await journal(again.url)
   const created = events.filter(({ type }) => type === 'ContactCreated')
@@ -48,15 +42,18 @@ t.test('an import survives kill -9 of everything, and its repetition changes not
   t.equal(new Set(claims.map(({ stream, data }) => `${stream} ${data.contactId}`)).size, addresses.size, 'by one owner')
   t.equal(new Set(events.map(({ correlationId }) => correlationId)).size, 1, "the import's id goes with every event, across the crash")
 
-  const third = importFile(t, again.url)
+  const third = importFile(t, file, again.url)
   t.equal(await third.ended, 0)
   t.match(third.lines.join('\n'), new RegExp(`0 created, 0 updated, ${ROWS} unchanged, 0 failed`))
   t.equal((await journal(again.url)).length, events.length, 'the same again changes nothing')
   t.equal(await readable(again.url), expected, 'and all can be read')
-})
+}
 
-const importFile = (t: Test, url: string) =>
-  startNode(t, [main, 'import', file], { cwd: folder, env: { ...ownEnvironment, SMARTCRM_URL: url, SMARTCRM_KEY: key, NO_COLOR: '1' } })
+const importFile = (t: Test, file: string, url: string) =>
+  startNode(t, [main, 'import', file], {
+    cwd: dirname(file),
+    env: { ...ownEnvironment, SMARTCRM_URL: url, SMARTCRM_KEY: key, NO_COLOR: '1' },
+  })
 
 // biome-ignore lint/suspicious/noExplicitAny: answers of every shape
 const ask = async (url: string): Promise<any> => (await fetch(url, { headers: { authorization: `Bearer ${key}` } })).json()

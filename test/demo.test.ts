@@ -39,7 +39,7 @@ t.test('it starts with one command, the mails come in, every one accounted for, 
   t.match(demo.lines.join('\n'), /a demo, with the mail of somebody who does not exist/)
   const [account] = (await demo.google('accounts')) as string[]
   const inGoogle = (await demo.google(`accounts/${account}/messages`)) as { threadId: string; labelIds: string[] }[]
-  t.equal(inGoogle.length, 300)
+  t.equal(inGoogle.length, 180)
   const isHidden = ({ labelIds }: { labelIds: string[] }) => labelIds.includes('SPAM') || labelIds.includes('TRASH')
   const listed = inGoogle.filter((message) => !isHidden(message))
   const mails = listed.filter(({ labelIds }) => !labelIds.includes('DRAFT'))
@@ -117,7 +117,7 @@ type Mailbox = {
 }
 
 async function start(t: Test) {
-  const started = await startWhole(t, folder, { SMARTCRM_DEMO: '1', SMARTCRM_DEMO_MAILS: '300' })
+  const started = await startWhole(t, folder, { SMARTCRM_DEMO: '1', SMARTCRM_DEMO_MAILS: '180' })
   const { lines, url } = started
   const said = lines.map((line) => (line.startsWith('{') ? JSON.parse(line) : {})).find(({ msg }) => msg === 'google is up')
   const [, key] = /API key +(\S+)/.exec(lines.find((line) => /API key/.test(line)) ?? '') ?? []

@@ -6,7 +6,7 @@ t.setTimeout(300_000)
 t.test('a mailbox comes in whole and once, whatever fails at Google, and whoever of us is killed meanwhile', async (t) => {
   const { faults, figures } = await gmailSoak({
     seed: Math.floor(Math.random() * 2 ** 31),
-    messages: 80,
+    messages: 60,
     // More than this machine may get through: that Google is never asked for too much holds all the same.
     quotaUnits: 600,
     blows: 3,
@@ -18,5 +18,5 @@ t.test('a mailbox comes in whole and once, whatever fails at Google, and whoever
     say: (line) => t.comment(line),
   })
   t.strictSame(faults, [])
-  t.ok(Number(figures['stored']) > 50, JSON.stringify(figures))
+  t.ok(Number(figures['stored']) > 35, JSON.stringify(figures))
 })

@@ -431,9 +431,9 @@ t.test('readers notice nothing of an event store that goes and comes back', asyn
 
 /** Appends about 16 MB, more than the system takes for a connection whose other end does not read. */
 async function flood(services: Services, look: () => void): Promise<void> {
-  for (let n = 0; n < 80; n += 1) {
+  for (let n = 0; n < 40; n += 1) {
     const id = randomUUID()
-    await append(services, `contact-${id}`, [created(id), ...Array.from({ length: 20 }, () => noted(id, 10_000))])
+    await append(services, `contact-${id}`, [created(id), ...Array.from({ length: 10 }, () => noted(id, 40_000))])
     look()
   }
 }

@@ -27,6 +27,8 @@ const tap = spawn('tap', ['run', ...(isTap ? [] : [`--output-file=${output}`]), 
     TEST_DATABASE_URL: postgres.url,
     // Each file is a process, and they read much the same code.
     NODE_COMPILE_CACHE: compileCache,
+    // Before anything of tap is loaded, which a node-arg in .taprc would not be.
+    NODE_OPTIONS: [process.env['NODE_OPTIONS'], `--import=${new URL('one-domain.ts', import.meta.url)}`].filter(Boolean).join(' '),
     // The Node that comes with the project, also when another one runs this.
     PATH: `${programs}${delimiter}${process.env['PATH']}`,
   },

@@ -10,29 +10,26 @@ const place = '.tap/together'
  */
 const apart = ['.', 'eventstore']
 
-/** As many files of a folder take about as long as one that is a program of its own. */
-const WHOLE = 8
-
 /**
  * What `npm test` runs: the test files of a folder as one program (see together.ts), and some as one each.
- * @returns paths relative to the project, those that take long first: one of them alone at the end would leave the other processors idle
+ * @returns paths relative to the project
  */
 export async function writeGroups(): Promise<string[]> {
   const files = (await readdir(join(project, 'test'), { recursive: true })).filter((file) => file.endsWith('.test.ts')).sort()
   const groups = Map.groupBy(files, (file) => (file.includes(sep) ? file.split(sep)[0]! : '.'))
   await rm(join(project, place), { recursive: true, force: true })
   await mkdir(join(project, place), { recursive: true })
-  const programs: { program: string; files: number }[] = []
+  const programs: string[] = []
   for (const [folder, files] of groups) {
     const paths = files.map((file) => `test/${file.replaceAll(sep, '/')}`)
     if (apart.includes(folder)) {
-      programs.push(...paths.map((program) => ({ program, files: WHOLE })))
+      programs.push(...paths)
       continue
     }
     const program = `${place}/${folder}.test.ts`
     const list = paths.map((path) => `  '${path}',\n`).join('')
     await writeFile(join(project, program), `import { runTogether } from '../../test/support/together.ts'\n\nrunTogether([\n${list}])\n`)
-    programs.push({ program, files: files.length })
+    programs.push(program)
   }
-  return programs.sort((a, b) => b.files - a.files).map(({ program }) => program)
+  return programs
 }

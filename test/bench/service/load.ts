@@ -107,6 +107,16 @@ const kinds = {
           ? search(connection, state)
           : kinds.create(connection, state)
   },
+  /** Each kind of query, of mail too, and one command in ten. */
+  everything(connection: Connection, state: State) {
+    const which = Math.random() * 10
+    if (which < 1) return kinds.create(connection, state)
+    if (which < 4) return get(connection, state)
+    if (which < 6) return list(connection, state)
+    if (which < 7) return search(connection, state)
+    const path = which < 8 ? '/v1/emails?limit=25' : which < 9 ? '/v1/threads?limit=25' : '/v1/emails?q=w1ord&limit=25'
+    return found(connection.get(path), '"data":[{').then(() => {})
+  },
   /** A command, until a query shows what it did. */
   async visible(connection: Connection, state: State) {
     const { id } = await create(connection, state)

@@ -71,6 +71,8 @@ async function soak(): Promise<void> {
   while ((await status(url)).some(({ building }) => building)) meanwhile.push(await round())
   const seconds = (performance.now() - begun) / 1_000
   tell('while all tables are built anew', meanwhile)
+  const turnedAway = meanwhile.reduce((sum, round) => sum + round.turnedAway, 0)
+  if (turnedAway > 0) throw new Error(`${turnedAway} were turned away meanwhile`)
   const spent = (await cpuSeconds(projector)) - cpu
   console.log(
     `built within ${Math.round(seconds)} s: ${Math.round(events / seconds)} events a second, projector ${spent.toFixed(0)} s of processor time, ${await peakMegabytes(projector)} MB at most`,
@@ -82,7 +84,7 @@ async function soak(): Promise<void> {
 
 const p99 = (rounds: readonly Result[]) => median(rounds.map((round) => round.p99))
 
-/** The load ends with the first answer that is not what it asked for. */
+/** The load ends with the first answer that is neither what it asked for nor says that there is too much to do. */
 function tell(when: string, rounds: readonly Result[]): void {
   const done = rounds.reduce((sum, round) => sum + round.done, 0)
   const p50 = median(rounds.map((round) => round.p50))

@@ -77,7 +77,7 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
       peer: `${Math.round(other)}/s, ${latency(1)}`,
       ratio: own / other,
       target: `≥ ${target}`,
-      numbers: { rates, cpuMicrosecondsEach: cpu },
+      numbers: { rates, cpuMicrosecondsEach: cpu, turnedAway: latencies[0].reduce((sum, result) => sum + result.turnedAway, 0) },
     }
   }
 

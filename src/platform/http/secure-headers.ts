@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import cors from '@fastify/cors'
 import type { FastifyInstance } from 'fastify'
-import helmet, { type HelmetOptions } from 'helmet'
+import helmet from 'helmet'
 
 /** What a page of another origin may read of an answer. */
 const EXPOSED = [
@@ -30,22 +30,28 @@ const SENT = [
 const PREFLIGHT_SECONDS = 600
 
 /**
- * Headers by which browsers keep to what an answer is: no answer runs, is framed or guessed at; routes that show something have a policy of their own. And
- * CORS for pages of these origins. Cookies are never taken, so no page can ask in somebody's name.
+ * Headers by which browsers keep to what an answer is: no answer runs, is framed or guessed at; routes that show something have a policy of their own. They are
+ * the same for every answer, so helmet is asked for them once: asked each time, it took a twelfth of what an answer costs.
  */
-export async function secureHeaders(
-  app: FastifyInstance,
-  { origins, hasTls }: { origins: readonly string[]; hasTls: boolean },
-): Promise<void> {
-  const headers = headersBy({
+export function secureHeaders(hasTls: boolean): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = {}
+  const response = {
+    setHeader(name: string, value: string) {
+      headers[name.toLowerCase()] = value
+    },
+    removeHeader() {},
+  }
+  const middleware = helmet({
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
     // Without TLS it means nothing, and with it at a proxy, the proxy knows.
     strictTransportSecurity: hasTls,
   })
-  app.addHook('onRequest', (_request, reply, done) => {
-    reply.headers(headers)
-    done()
-  })
+  middleware({} as IncomingMessage, response as unknown as ServerResponse, () => {})
+  return headers
+}
+
+/** CORS for pages of these origins, if any. Cookies are never taken, so no page can ask in somebody's name. */
+export async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
   if (origins.length === 0) return
   await app.register(cors, {
     origin: [...origins],
@@ -54,17 +60,4 @@ export async function secureHeaders(
     exposedHeaders: EXPOSED,
     maxAge: PREFLIGHT_SECONDS,
   })
-}
-
-/** What helmet sets is the same for every answer, so it is asked once: asked each time, it took a twelfth of what an answer costs. */
-function headersBy(options: HelmetOptions): Readonly<Record<string, string>> {
-  const headers: Record<string, string> = {}
-  const response = {
-    setHeader(name: string, value: string) {
-      headers[name.toLowerCase()] = value
-    },
-    removeHeader() {},
-  }
-  helmet(options)({} as IncomingMessage, response as unknown as ServerResponse, () => {})
-  return headers
 }

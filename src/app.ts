@@ -44,7 +44,7 @@ import { type Check, healthRoutes } from './platform/http/health.ts'
 import { createLimits, type LimitsByRole } from './platform/http/limits.ts'
 import { openapiRoutes } from './platform/http/openapi.ts'
 import { queryRoute, type Tables } from './platform/http/queries.ts'
-import { secureHeaders } from './platform/http/secure-headers.ts'
+import { allowOrigins, secureHeaders } from './platform/http/secure-headers.ts'
 import { createServer, type ServerOptions } from './platform/http/server.ts'
 import { jobMetrics } from './platform/jobs-metrics.ts'
 import type { Logger } from './platform/log.ts'
@@ -131,8 +131,9 @@ export async function createApp(options: Options): Promise<App> {
   const { pool, store, runner, claims, vault, jobs } = services
   const keys = createApiKeys(pool, adminKey, { permissionsOf })
   const limits = rateLimits && createLimits(keys, rateLimits, createRateLimits(pool))
-  const server = createServer({ keys, access, log, ...(limits && { limits }), atOnce: http.atOnce, tls: http.tls })
-  await secureHeaders(server, { origins: http.origins ?? [], hasTls: http.tls !== undefined })
+  const headers = secureHeaders(http.tls !== undefined)
+  const server = createServer({ keys, access, log, ...(limits && { limits }), headers, atOnce: http.atOnce, tls: http.tls })
+  await allowOrigins(server, http.origins ?? [])
   const secret = vault.secret('requests')
   const metrics = createMetrics()
   requestMetrics(metrics, server)

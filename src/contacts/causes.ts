@@ -1,8 +1,9 @@
 import { kindsOf } from '../../projections/causes.ts'
 import type { Cause, CauseKind } from '../../schema/causes.ts'
-import { type Database, isTableMissing } from '../platform/database.ts'
+import type { Database } from '../platform/database.ts'
 import type { RecordedEvent } from '../platform/event.ts'
 import { formatPosition } from '../platform/position.ts'
+import { isTableMissing } from '../platform/postgres-errors.ts'
 import { isUuid } from '../platform/uuid.ts'
 
 const words: Readonly<Record<CauseKind, string>> = {

@@ -4,11 +4,9 @@ import { connectedMailboxes } from '../../projections/mailboxes.ts'
 import { SYNC_QUEUE } from '../../schema/sync.ts'
 import { keysAtRest } from '../platform/jobs-store.ts'
 import type { Logger } from '../platform/log.ts'
+import { isTableMissing } from '../platform/postgres-errors.ts'
 import { uuidv5 } from '../platform/uuid.ts'
 import type { Services } from '../services.ts'
-
-/** Of Postgres: there is no such table. */
-const UNDEFINED_TABLE = '42P01'
 
 /**
  * Has every connected mailbox looked at in its time, if nobody is at it. All workers do so: the id of such a job is made of mailbox and time, so it is
@@ -36,7 +34,7 @@ export function startSchedule({ jobs, pool, google, syncing }: Services, log: Lo
     while (google && !signal.aborted) {
       await enqueueDue().catch((err) => {
         // At the very first start the tables are still being built, and there is no mailbox either.
-        if (err.code !== UNDEFINED_TABLE) log.warn({ err }, 'mailboxes could not be scheduled; trying again')
+        if (!isTableMissing(err)) log.warn({ err }, 'mailboxes could not be scheduled; trying again')
       })
       await delay(everyMs, undefined, { signal }).catch(() => {})
     }

@@ -78,12 +78,6 @@ const run = (ask: Ask): Required<Database> => ({
   copy: ({ sql: text }, lines) => ask((client) => copy(client, text, lines)),
 })
 
-/** Postgres ended one of several transactions that waited for each other; it did nothing, and may be tried again (PostgreSQL manual, §13.3.4). */
-export const isDeadlock = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '40P01'
-
-/** Undefined table: at the very first start the API may be up before the projector is. */
-export const isTableMissing = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === '42P01'
-
 export const CONNECT_MS = 3_000
 export const CLOSE_MS = 2_000
 /** For whoever answers requests: a statement that takes longer is given up. */

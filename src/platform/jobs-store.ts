@@ -1,5 +1,5 @@
-import type { Database, Pool } from './database.ts'
-import { sql } from './database.ts'
+import { type Database, type Pool, sql } from './database.ts'
+import { isKeyTaken } from './postgres-errors.ts'
 
 /** A job in the hands of a worker. Every claim has another `retryCount`, so the two name the attempt: nothing is settled for one that was taken over. */
 export type Attempt = { readonly id: string; readonly retryCount: number }
@@ -70,7 +70,7 @@ export async function claimInOrder(db: Database, queue: string, limit: number): 
       returning j.id, j.retry_count as "retryCount", j.retry_limit as "retryLimit", j.data`)
   } catch (error) {
     // Another worker took up one of the same key meanwhile: nothing now, then.
-    if ((error as { code?: unknown }).code === '23505') return []
+    if (isKeyTaken(error)) return []
     throw error
   }
 }

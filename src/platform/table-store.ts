@@ -1,4 +1,5 @@
 import { type Database, type Query, sql } from './database.ts'
+import { isKeyTaken } from './postgres-errors.ts'
 import type { Projection, Refresh, Row, RowWrite, Table } from './projection.ts'
 import { createMemoryTable, isOneRow, keyText, tablesByName } from './rows.ts'
 import { compose, quoted, raw, sqlTypes } from './table-statements.ts'
@@ -146,8 +147,6 @@ function createOneTableStore(table: Table, schema: string, few: number) {
   }
 }
 
-/** Postgres's code of a key that is there already. */
-const UNIQUE = '23505'
 const MOST_PASSED_OVER = 64
 
 /**
@@ -172,7 +171,7 @@ function createInsert(
       await db.copy(copy, lines(rows))
       refused = 0
     } catch (error) {
-      if ((error as { code?: unknown }).code !== UNIQUE) throw error
+      if (!isKeyTaken(error)) throw error
       await db.rows(sql.unsafe`rollback to savepoint copied`)
       await store(db, rows)
       refused += 1

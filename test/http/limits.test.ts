@@ -162,6 +162,9 @@ t.test('browsers are told to run nothing, and pages of other origins may ask whe
   t.equal(headers.get('content-security-policy'), "default-src 'none';frame-ancestors 'none'")
   t.match(headers.get('x-content-type-options'), 'nosniff')
   t.notOk(headers.get('strict-transport-security'))
+  const refused = await fetch(`${api.url}/v1/contacts`)
+  t.equal(refused.status, 401)
+  t.match(refused.headers.get('x-content-type-options'), 'nosniff', 'a refusal is an answer, too')
   const preflight = (from: string, url = api.url) =>
     fetch(`${url}/v1/contacts`, {
       method: 'OPTIONS',

@@ -1,7 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Client } from 'pg'
-import { isDeadlock, type Pool } from '../database.ts'
+import type { Pool } from '../database.ts'
 import type { Logger } from '../log.ts'
+import { isDeadlock, isLockTaken, isTableMissing } from '../postgres-errors.ts'
 import { statement } from './statement.ts'
 import { forgetStatistics, STATISTICS, type StoredTable, storedTables } from './tables.ts'
 import { turnWriteAheadLog } from './write-ahead-log.ts'
@@ -30,8 +31,6 @@ export type RewriteOptions = {
   /** So long Postgres may take to count what was written to a table. */
   readonly countMs?: number
 }
-
-const LOCK_NOT_AVAILABLE = '55P03'
 
 /**
  * Makes what rows said that were deleted or changed before this began physically gone from the database: from tables, what is stored out of line, indexes,
@@ -117,9 +116,9 @@ async function rewriteTable(
     } catch (error) {
       const { code, message } = error as { code?: string; message: string }
       // Dropped meanwhile, and its file with it.
-      if (code === '42P01' || code === '3F000') return null
+      if (isTableMissing(error)) return null
       if (code === undefined) throw error
-      if (code !== LOCK_NOT_AVAILABLE && !isDeadlock(error)) return `${name} could not be rewritten: ${message}.`
+      if (!isLockTaken(error) && !isDeadlock(error)) return `${name} could not be rewritten: ${message}.`
       if (performance.now() > until) return `${name} could not be rewritten: others held it all the time.`
     }
     // Whoever waited behind us goes first.

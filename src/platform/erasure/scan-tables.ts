@@ -1,4 +1,5 @@
 import { type Database, type Pool, sql } from '../database.ts'
+import { isTableMissing } from '../postgres-errors.ts'
 import type { Forms } from './forms.ts'
 import type { Scanning } from './scan.ts'
 
@@ -35,8 +36,8 @@ export async function scanTables(pool: Pool, forms: readonly Forms[], scanning: 
       }
     } catch (error) {
       scanning.signal?.throwIfAborted()
+      if (isTableMissing(error)) continue
       const { code } = error as { code?: string }
-      if (code === '42P01' || code === '3F000') continue
       // No answer of Postgres's: it is away.
       if (!code || !/^[0-9A-Z]{5}$/.test(code)) throw error
       scanning.unread(place, error)

@@ -22,12 +22,12 @@ export function safeFileName(name: string): string {
  */
 export function attachmentDisposition(name: string): string {
   const safe = safeFileName(name)
-  // Some take %41 in a quoted name for an A (RFC 6266, appendix D).
+  // Some take %41 in a quoted name for an A (RFC 6266, appendix D); and letters that look like a quote become one when they are taken apart (U+FF02).
   const ascii =
     safe
       .normalize('NFKD')
       .replace(/\p{M}/gu, '')
-      .replace(/[^\x20-\x7e]|%/gu, '_') || 'file'
+      .replace(/[^\x20-\x7e]|["\\%]/gu, '_') || 'file'
   if (ascii === safe) return `attachment; filename="${ascii}"`
   const encoded = encodeURIComponent(safe).replace(/['()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`)
   return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`

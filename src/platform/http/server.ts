@@ -42,6 +42,8 @@ export type ServerOptions = {
   readonly access: Readonly<Record<string, string>>
   readonly log: Logger
   readonly limits?: Limits
+  /** Of every answer. */
+  readonly headers?: Readonly<Record<string, string>>
   /** How many requests are worked on at once at most. */
   readonly atOnce?: number | undefined
   readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined
@@ -51,7 +53,7 @@ export type ServerOptions = {
  * A Fastify server with what holds for every route: a key that may do it and has not done it too often, problem documents, strict bodies, no more work than
  * can be done, one log line a request without a secret in it.
  */
-export function createServer({ keys, access, log, limits, atOnce, tls }: ServerOptions): FastifyInstance {
+export function createServer({ keys, access, log, limits, headers = {}, atOnce, tls }: ServerOptions): FastifyInstance {
   const app = Fastify({
     ...(tls && { https: tls }),
     loggerInstance: log,
@@ -104,7 +106,7 @@ export function createServer({ keys, access, log, limits, atOnce, tls }: ServerO
   app.decorate('overload', overload)
   standAtDoor(app, [...(limits ? [limits.keeper] : []), overload.keeper])
   app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id)
+    reply.headers(headers).header('x-request-id', request.id)
     if (ending.signal.aborted) throw closing()
     request.correlationId = correlationIdOf(request)
     if (request.routeOptions.config.open || isPreflight(request)) return

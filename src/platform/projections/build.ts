@@ -5,6 +5,7 @@ import type { RecordedEvent, StoredEvent } from '../event.ts'
 import type { Term } from '../lease.ts'
 import type { Logger } from '../log.ts'
 import { comparePositions, formatPosition, type Position, START } from '../position.ts'
+import { isLockTaken } from '../postgres-errors.ts'
 import type { Projection } from '../projection.ts'
 import { createProjector, ProjectionHalted } from '../projector.ts'
 import { Unapplicable } from '../projector-fault.ts'
@@ -222,7 +223,7 @@ async function* upTo(end: Position, events: AsyncIterable<StoredEvent>): AsyncGe
 
 /** Readers that are slow keep the switch waiting; it is tried again. */
 const orLater = (error: unknown): boolean => {
-  if ((error as { code?: unknown }).code === '55P03') return false
+  if (isLockTaken(error)) return false
   throw error
 }
 

@@ -25,6 +25,8 @@ export type Result = {
   readonly seconds: number
   readonly p50: number
   readonly p99: number
+  /** How many answers were 503, for there was too much to do; each was asked again, and its latency holds that. */
+  readonly turnedAway: number
   /** Of the last write, to wait for. */
   readonly position: string | null
   readonly created: readonly Known[]
@@ -107,6 +109,16 @@ const kinds = {
           ? search(connection, state)
           : kinds.create(connection, state)
   },
+  /** Each kind of query, of mail too, and one command in ten. */
+  everything(connection: Connection, state: State) {
+    const which = Math.random() * 10
+    if (which < 1) return kinds.create(connection, state)
+    if (which < 4) return get(connection, state)
+    if (which < 6) return list(connection, state)
+    if (which < 7) return search(connection, state)
+    const path = which < 8 ? '/v1/emails?limit=25' : which < 9 ? '/v1/threads?limit=25' : '/v1/emails?q=w1ord&limit=25'
+    return found(connection.get(path), '"data":[{').then(() => {})
+  },
   /** A command, until a query shows what it did. */
   async visible(connection: Connection, state: State) {
     const { id } = await create(connection, state)
@@ -114,16 +126,40 @@ const kinds = {
   },
 }
 
+const AGAIN_MS = 20
+
+/** Asks again where there was too much to do. */
+function patient(connection: Connection, onTurnedAway: () => void): Connection {
+  const ask = async (once: () => Promise<Reply>): Promise<Reply> => {
+    for (;;) {
+      const answer = await once()
+      if (answer.status !== 503 || !answer.body.includes('"code":"overloaded"')) return answer
+      onTurnedAway()
+      await delay(AGAIN_MS)
+    }
+  }
+  return {
+    ...connection,
+    get: (path, headers) => ask(() => connection.get(path, headers)),
+    post: (path, body) => ask(() => connection.post(path, body)),
+  }
+}
+
 async function run(task: Task): Promise<Result> {
-  const { url, what, callers, seconds = Number.POSITIVE_INFINITY, count = Number.POSITIVE_INFINITY, perSecond } = task
+  const { url, what, callers, seconds = Number.POSITIVE_INFINITY, count: most = Number.POSITIVE_INFINITY, perSecond } = task
   const state: State = { ...task, next: task.from, created: [], position: null, cursors: new Map() }
-  const connections = await Promise.all(Array.from({ length: callers }, () => openConnection(url, adminKey)))
+  let turnedAway = 0
+  const count = () => {
+    turnedAway += 1
+  }
+  const open = async () => patient(await openConnection(url, adminKey), count)
+  const connections = await Promise.all(Array.from({ length: callers }, open))
   const latencies: number[] = []
   let next = 0
   const begun = performance.now()
   await Promise.all(
     connections.map(async (connection) => {
-      while (next < count && performance.now() - begun < seconds * 1_000) {
+      while (next < most && performance.now() - begun < seconds * 1_000) {
         const due = perSecond === undefined ? performance.now() : begun + (next / perSecond) * 1_000
         next += 1
         const restMs = due - performance.now()
@@ -138,7 +174,8 @@ async function run(task: Task): Promise<Result> {
   for (const connection of connections) connection.close()
   latencies.sort((a, b) => a - b)
   const at = (part: number) => Number((latencies[Math.floor((latencies.length - 1) * part)] ?? 0).toFixed(2))
-  return { done: latencies.length, seconds: took, p50: at(0.5), p99: at(0.99), position: state.position, created: state.created }
+  const { position, created } = state
+  return { done: latencies.length, seconds: took, p50: at(0.5), p99: at(0.99), turnedAway, position, created }
 }
 
 if (import.meta.main) {

@@ -1,5 +1,8 @@
 import t from 'tap'
+import { projections } from '../projections/index.ts'
 import { enrichmentFaults } from './support/enrichment-faults.ts'
+import { withLiveTables } from './support/live-template.ts'
+import { testDatabase } from './support/postgres.ts'
 
 t.setTimeout(240_000)
 
@@ -9,6 +12,7 @@ t.test('whatever goes wrong at the vendors, and whoever is killed: each enrichme
   const { faults, figures } = await enrichmentFaults(t, {
     contacts: 16,
     kills: 2,
+    databaseUrl: (await testDatabase(t, withLiveTables(projections))).url,
     seed,
     patienceSeconds: 180,
     say: (line) => t.comment(line),

@@ -6,8 +6,9 @@ import type { Projection, QueryEndpoint } from '../../src/platform/projection.ts
 import { createInterpreter, refreshedTables } from '../../src/platform/rows.ts'
 import { createTableStore, refreshAll } from '../../src/platform/table-store.ts'
 import { everybody } from '../../src/platform/viewer.ts'
+import { withLiveTables } from '../support/live-template.ts'
 import { testDatabase } from '../support/postgres.ts'
-import { inOrder, storedRows, withLiveTables } from '../support/projections.ts'
+import { inOrder, storedRows } from '../support/projections.ts'
 
 const log = createLogger('error', 'test')
 

@@ -12,8 +12,8 @@ import { watchPosition } from '../../src/platform/position-watch.ts'
 import { run as runProjector } from '../../src/roles/projector.ts'
 import { type Connected, openServices, type Services } from '../../src/services.ts'
 import { contractOf } from './contract.ts'
+import { withLiveTables } from './live-template.ts'
 import { migrated, type Template, testDatabase } from './postgres.ts'
-import { withLiveTables } from './projections.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape, and each is checked against its schema
 export type Answer<T = any> = { status: number; headers: Headers; body: T }

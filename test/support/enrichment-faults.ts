@@ -2,15 +2,12 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { projections } from '../../projections/index.ts'
 import type { Enrichment } from '../../schema/enrichment.ts'
 import { openPool, sql } from '../../src/platform/database.ts'
 import { createLogger } from '../../src/platform/log.ts'
 import { startApify } from './apify/apify.ts'
 import { startOpenAi } from './openai/openai.ts'
-import { testDatabase } from './postgres.ts'
 import { until } from './processes.ts'
-import { withLiveTables } from './projections.ts'
 import { createRandom } from './soak/random.ts'
 import { vendorEnv } from './vendors/env.ts'
 import { madeUpPages, type OnPage } from './vendors/made-up-pages.ts'
@@ -39,6 +36,8 @@ type Options = {
   contacts: number
   kills: number
   seed: number
+  /** Of a database that is there; one of its own Postgres unless given. */
+  databaseUrl?: string
   /** How much time the whole may take, in seconds. */
   patienceSeconds: number
   say(line: string): void
@@ -50,7 +49,7 @@ type Teardown = { teardown(clear: () => unknown): void }
  * enrichment has one end, no call was paid twice, and the budget knows what was paid.
  * @returns what is wrong, and figures
  */
-export async function enrichmentFaults(t: Teardown, { contacts, kills, seed, patienceSeconds, say: tell }: Options) {
+export async function enrichmentFaults(t: Teardown, { contacts, kills, seed, databaseUrl, patienceSeconds, say: tell }: Options) {
   const began = Date.now()
   const say = (line: string) => tell(`${((Date.now() - began) / 1000).toFixed(1)} s: ${line}`)
   const random = createRandom(seed)
@@ -87,14 +86,13 @@ export async function enrichmentFaults(t: Teardown, { contacts, kills, seed, pat
       answer: { none: 20, refusal: 0.7, incomplete: 0.7, 'other-schema': 0.7, 'no-json': 0.7, failed: 0.7, 'never-ends': 0.5, lost: 0.5 },
     },
   })
-  const { url: databaseUrl } = await testDatabase(t, withLiveTables(projections))
   const folder = await mkdtemp(join(tmpdir(), 'smartcrm-enrichment-'))
   await chmod(folder, 0o755)
   t.teardown(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
   const whole = await startWhole(t, folder, {
     ...vendorEnv(apify, openai),
     SMARTCRM_ADMIN_KEY: key,
-    DATABASE_URL: databaseUrl,
+    ...(databaseUrl && { DATABASE_URL: databaseUrl }),
     APIFY_CONCURRENCY: '12',
     OPENAI_CONCURRENCY: '12',
     ENRICHMENT_REQUEST_SECONDS: '2',
@@ -106,7 +104,7 @@ export async function enrichmentFaults(t: Teardown, { contacts, kills, seed, pat
     ENRICHMENT_DAILY_CALLS: '100000',
     ENRICHMENT_MONTHLY_CALLS: '100000',
   })
-  const pool = openPool(databaseUrl, createLogger('silent', 'test'))
+  const pool = openPool(databaseUrl ?? (await whole.database()), createLogger('silent', 'test'))
   t.teardown(() => pool.close())
   const ask = async (method: string, path: string, body?: object) => {
     const headers = { authorization: `Bearer ${key}`, ...(body && { 'content-type': 'application/json' }) }

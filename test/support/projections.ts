@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { NewEvent } from '../../schema/define.ts'
-import { openPool, type Pool, sql } from '../../src/platform/database.ts'
+import { type Pool, sql } from '../../src/platform/database.ts'
 import type { RecordedEvent, StoredEvent } from '../../src/platform/event.ts'
-import { createLogger, type Logger } from '../../src/platform/log.ts'
+import type { Logger } from '../../src/platform/log.ts'
 import { comparePositions, type Position } from '../../src/platform/position.ts'
 import { type Projection, type Row, snake, type Table } from '../../src/platform/projection.ts'
 import { join } from '../../src/platform/projections/join.ts'
@@ -11,7 +10,6 @@ import { readRows, settle } from '../../src/platform/projections/states.ts'
 import { indexStatements } from '../../src/platform/projections/tables.ts'
 import { createInterpreter } from '../../src/platform/rows.ts'
 import { createTableStore } from '../../src/platform/table-store.ts'
-import { migrated, type Template } from './postgres.ts'
 
 const id = (number: number) => `00000000-0000-4000-8000-${String(number).padStart(12, '0')}`
 
@@ -39,20 +37,6 @@ export async function liveTables(pool: Pool, projections: readonly Projection[],
   const term = { epoch: 0, signal: new AbortController().signal }
   await join({ pool, checkpoint: building[0]!.checkpoint, term, readAll: async () => [], apply: async () => {} })
 }
-
-/** A database in which `liveTables` has made them. @param projections of this code, so that name and version tell them */
-export const withLiveTables = (projections: readonly Projection[]): Template => ({
-  name: `live_${createHash('sha256')
-    .update(JSON.stringify(projections.map(({ name, version }) => [name, version])))
-    .digest('hex')
-    .slice(0, 12)}`,
-  async make(url) {
-    const log = createLogger('warn', 'test')
-    await migrated.make(url)
-    const pool = openPool(url, log, 1)
-    await liveTables(pool, projections, log).finally(() => pool.close())
-  },
-})
 
 /** Creates the projections' tables, and applies the events to them in one transaction. */
 export async function project(pool: Pool, projections: readonly Projection[], events: readonly RecordedEvent[], log: Logger) {

@@ -21,13 +21,13 @@ import { tablesEqualLog } from './support/tables-equal-log.ts'
 t.setTimeout(300_000)
 
 t.test(
-  'six random blows to the processes of the service lose nothing, double nothing, and leave the tables equal to the log',
+  'ten random blows to the processes of the service lose nothing, double nothing, and leave the tables equal to the log',
   async (t) => {
     const { faults, figures } = await soak({
       seed: Math.floor(Math.random() * 2 ** 31),
       rate: 30,
       mix: { weights: { kill: 6, stop: 1, cut: 3, freeze: 2 }, lastsMs: [500, 2_000], pauseMs: [200, 1_200] },
-      extent: { rounds: 6 },
+      extent: { rounds: 10 },
       processes: { apis: 2, projectors: 2, workers: 1 },
       healSeconds: 120,
       importEveryMs: 3_000,

@@ -9,6 +9,8 @@ const place = '.tap/together'
  * client, whose calls of one test fail late, and then in whatever runs in the same process by then.
  */
 const apart = ['.', 'eventstore']
+/** A folder of more files is several programs, or the last of them would run alone at the end while the other processors idle. */
+const MOST = 13
 
 /**
  * What `npm test` runs: the test files of a folder as one program (see together.ts), and some as one each.
@@ -26,10 +28,17 @@ export async function writeGroups(): Promise<string[]> {
       programs.push(...paths)
       continue
     }
-    const program = `${place}/${folder}.test.ts`
-    const list = paths.map((path) => `  '${path}',\n`).join('')
-    await writeFile(join(project, program), `import { runTogether } from '../../test/support/together.ts'\n\nrunTogether([\n${list}])\n`)
-    programs.push(program)
+    const parts = Math.ceil(paths.length / MOST)
+    const size = Math.ceil(paths.length / parts)
+    for (let part = 0; part < parts; part += 1) {
+      const program = `${place}/${folder}${parts > 1 ? `-${part + 1}` : ''}.test.ts`
+      const list = paths.slice(part * size, (part + 1) * size).map((path) => `  '${path}',\n`)
+      await writeFile(
+        join(project, program),
+        `import { runTogether } from '../../test/support/together.ts'\n\nrunTogether([\n${list.join('')}])\n`,
+      )
+      programs.push(program)
+    }
   }
   return programs
 }

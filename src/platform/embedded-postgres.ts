@@ -30,8 +30,6 @@ const serverSettings = {
   unix_socket_directories: '',
   timezone: 'UTC',
   max_connections: '100',
-  shared_buffers: '64MB',
-  max_wal_size: '512MB',
   max_parallel_workers_per_gather: '0',
   jit: 'off',
   log_min_messages: 'log',

@@ -35,7 +35,7 @@ const AGAIN_MS = 500
  */
 const REST: Rest<StoredEvent> = {
   ms: 25,
-  bulk: { ms: 500, quietMs: 150, count: 8, isAwaited: ({ metadata }) => isOurs(metadata) && !metadata.actor.startsWith('system:') },
+  bulk: { ms: 1_000, quietMs: 150, count: 8, isAwaited: ({ metadata }) => isOurs(metadata) && !metadata.actor.startsWith('system:') },
 }
 const SWEEP_MS = 3_600_000
 

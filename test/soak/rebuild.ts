@@ -46,8 +46,9 @@ async function soak(): Promise<void> {
   const servers = { DATABASE_URL: postgres.url, EVENTSTORE_URL: node.url, SMARTCRM_MASTER_KEY: masterKey.toString('hex') }
   const { url, pid } = await startSystem(stack, `${folder}/service`, servers, false)
   const projector = await pid('projector')
+  const started = performance.now()
   await live(url)
-  console.log(`the tables of ${events} events are there`)
+  console.log(`the tables of ${events} events are there after ${Math.round((performance.now() - started) / 1_000)} s`)
 
   const load = await startWorker(stack, 'load.ts')
   let number = Date.now() % 1_000_000_000

@@ -69,7 +69,14 @@ async function soak(): Promise<void> {
   const begin = await fetch(`${url}/v1/admin/projections/rebuild`, { method: 'POST', headers: { authorization: `Bearer ${adminKey}` } })
   if (begin.status !== 200) throw new Error(`the rebuild was answered ${begin.status}: ${await begin.text()}`)
   const meanwhile: Result[] = []
-  while ((await status(url)).some(({ building }) => building)) meanwhile.push(await round())
+  for (let all = await status(url); all.some(({ building }) => building); all = await status(url)) {
+    const [slowest] = all.flatMap(({ building }) => building?.progress ?? []).sort((a, b) => a - b)
+    const one = await round()
+    console.log(
+      `${Math.round((slowest ?? 1) * 100)} % before: ${one.done} answered, p50 ${one.p50} ms, p99 ${one.p99} ms, ${one.turnedAway} turned away`,
+    )
+    meanwhile.push(one)
+  }
   const seconds = (performance.now() - begun) / 1_000
   tell('while all tables are built anew', meanwhile)
   const turnedAway = meanwhile.reduce((sum, round) => sum + round.turnedAway, 0)

@@ -21,7 +21,7 @@ for (const argument of parseArgs({ allowPositionals: true }).positionals) {
 const { events, perSecond, cache } = sizes
 const KNOWN = 1_000
 const ROUND_SECONDS = 20
-const USUAL_ROUNDS = 3
+const USUAL_ROUNDS = 2
 const FIRST_BUILD_MS = 30 * 60_000
 
 const ends: (() => unknown)[] = []
@@ -90,7 +90,9 @@ async function soak(): Promise<void> {
   console.log(`${switched.length} projections were switched; p99 is ${(p99(meanwhile) / p99(usual)).toFixed(2)} of the usual`)
 }
 
-const p99 = (rounds: readonly Result[]) => median(rounds.map((round) => round.p99))
+function p99(rounds: readonly Result[]): number {
+  return median(rounds.map((round) => round.p99))
+}
 
 /** The load ends with the first answer that is neither what it asked for nor says that there is too much to do. */
 function tell(when: string, rounds: readonly Result[]): void {

@@ -66,7 +66,11 @@ async function soak(): Promise<void> {
   tell('usually', usual)
 
   const [begun, cpu] = [performance.now(), await cpuSeconds(projector)]
-  const begin = await fetch(`${url}/v1/admin/projections/rebuild`, { method: 'POST', headers: { authorization: `Bearer ${adminKey}` } })
+  const begin = await fetch(`${url}/v1/admin/projections/rebuild`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${adminKey}`, 'content-type': 'application/json' },
+    body: '{}',
+  })
   if (begin.status !== 200) throw new Error(`the rebuild was answered ${begin.status}: ${await begin.text()}`)
   const meanwhile: Result[] = []
   for (let all = await status(url); all.some(({ building }) => building); all = await status(url)) {
@@ -96,10 +100,11 @@ function p99(rounds: readonly Result[]): number {
 
 /** The load ends with the first answer that is neither what it asked for nor says that there is too much to do. */
 function tell(when: string, rounds: readonly Result[]): void {
+  const turnedAway = rounds.reduce((sum, round) => sum + round.turnedAway, 0)
   const done = rounds.reduce((sum, round) => sum + round.done, 0)
   const p50 = median(rounds.map((round) => round.p50))
   console.log(
-    `${when}: ${done} asked and answered, none failed; p50 ${p50} ms, p99 ${p99(rounds)} ms (${rounds.map((round) => round.p99).join(', ')})`,
+    `${when}: ${done} asked and answered, ${turnedAway} of them after they were turned away; p50 ${p50} ms, p99 ${p99(rounds)} ms (${rounds.map((round) => round.p99).join(', ')})`,
   )
 }
 

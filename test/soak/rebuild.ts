@@ -1,19 +1,18 @@
 /**
  * All tables are built anew from a million events while queries and commands go on, and no answer fails. Arguments, with what they are unless given:
- * events=1000000 perSecond=100 cache=FOLDER (where the log is kept from one run to the next, as that of `npm run bench -- service`).
+ * events=1000000 perSecond=100 cache=FOLDER (where log and tables are kept from one run to the next; not the bench's, whose log has to stay as it was made).
  */
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import type { ProjectionStatus } from '../../schema/projection.ts'
 import type { Known, Result, Task } from '../bench/service/load.ts'
 import { madeUpLog, masterKey, postgresIn } from '../bench/service/made-up-log.ts'
 import { adminKey, cpuSeconds, peakMegabytes, type Stack, startRole, startSystem, startWorker } from '../bench/service/processes.ts'
 import { median } from '../bench/service/rows.ts'
 
-const sizes = { events: 1_000_000, perSecond: 100, cache: join(tmpdir(), 'smartcrm-bench') }
-for (const argument of parseArgs({ allowPositionals: true }).positionals) {
+const sizes = { events: 1_000_000, perSecond: 100, cache: join(tmpdir(), 'smartcrm-soak-rebuild') }
+for (const argument of process.argv.slice(2)) {
   const [name = '', value] = argument.split('=')
   if (!(name in sizes)) throw new Error(`There is no ${name}. There are: ${Object.keys(sizes).join(', ')}.`)
   Object.assign(sizes, { [name]: name === 'cache' ? value : Number(value) })
@@ -41,7 +40,6 @@ async function soak(): Promise<void> {
   const postgres = await postgresIn(folder)
   stack.defer(() => postgres.close())
   await madeUpLog(folder, postgres.url, events)
-  // The log grows by what is created meanwhile, and is the same for whoever asks it next: those are few.
   const node = await startRole(stack, 'eventstore', { SMARTCRM_DATA: folder, EVENTSTORE_PORT: '0' })
   const servers = { DATABASE_URL: postgres.url, EVENTSTORE_URL: node.url, SMARTCRM_MASTER_KEY: masterKey.toString('hex') }
   const { url, pid } = await startSystem(stack, `${folder}/service`, servers, false)
@@ -82,8 +80,7 @@ async function soak(): Promise<void> {
     meanwhile.push(one)
   }
   const seconds = (performance.now() - begun) / 1_000
-  tell('while all tables are built anew', meanwhile)
-  const turnedAway = meanwhile.reduce((sum, round) => sum + round.turnedAway, 0)
+  const turnedAway = tell('while all tables are built anew', meanwhile)
   if (turnedAway > 0) throw new Error(`${turnedAway} were turned away meanwhile`)
   const spent = (await cpuSeconds(projector)) - cpu
   console.log(
@@ -98,14 +95,15 @@ function p99(rounds: readonly Result[]): number {
   return median(rounds.map((round) => round.p99))
 }
 
-/** The load ends with the first answer that is neither what it asked for nor says that there is too much to do. */
-function tell(when: string, rounds: readonly Result[]): void {
+/** The load ends with the first answer that is neither what it asked for nor says that there is too much to do. @returns how many said so */
+function tell(when: string, rounds: readonly Result[]): number {
   const turnedAway = rounds.reduce((sum, round) => sum + round.turnedAway, 0)
   const done = rounds.reduce((sum, round) => sum + round.done, 0)
   const p50 = median(rounds.map((round) => round.p50))
   console.log(
     `${when}: ${done} asked and answered, ${turnedAway} of them after they were turned away; p50 ${p50} ms, p99 ${p99(rounds)} ms (${rounds.map((round) => round.p99).join(', ')})`,
   )
+  return turnedAway
 }
 
 async function status(url: string): Promise<ProjectionStatus[]> {

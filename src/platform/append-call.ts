@@ -23,15 +23,18 @@ type Call = ReturnType<StreamsClient['batchAppend']>
 
 type Waiting = { readonly stream: string; resolve(position: Position | null): void; reject(error: unknown): void }
 
+type AppendOptions = { readonly deadlineMs: number; onSent(): void }
+
 /** The appends of one client, all over one call of the log's. */
 export type AppendCall = {
   /**
    * One append, unless the server says otherwise atomic. It may never settle: who asks has a bound of his own.
-   * @param deadlineMs after which the server need no longer take it
+   * @param options.deadlineMs after which the server need no longer take it
+   * @param options.onSent called when it is given to the connection: what fails before was never asked
    * @returns the position of the last event; null where the server does not tell
    * @throws an error with a `type` of the official client's
    */
-  append(stream: string, expectedRevision: number, events: readonly EncodedEvent[], deadlineMs: number): Promise<Position | null>
+  append(stream: string, expectedRevision: number, events: readonly EncodedEvent[], options: AppendOptions): Promise<Position | null>
   /** Those under way may still be answered, for as long as anybody may wait for it; then the call ends. */
   retire(afterMs: number): void
 }
@@ -80,13 +83,14 @@ export function createAppendCall(client: EventStoreDBClient): AppendCall {
   }
 
   return {
-    async append(stream, expectedRevision, events, deadlineMs) {
+    async append(stream, expectedRevision, events, { deadlineMs, onSent }) {
       const call = await inside.GRPCStreamCreator(StreamsClient, 'appendToStream', create, calls)()
       const table = tables.get(call)!
       if (!open.has(call) || retired) throw failure(ErrorType.UNAVAILABLE, 'The call of appends is over.')
       const id = randomUUID()
       const { promise, resolve, reject } = Promise.withResolvers<Position | null>()
       table.set(id, { stream, resolve, reject })
+      onSent()
       // How many may wait to be written is bounded by who appends: each awaits its answer.
       for (const part of partsOf(id, stream, expectedRevision, events, deadlineMs)) call.write(part)
       return promise

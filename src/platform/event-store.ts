@@ -166,9 +166,9 @@ export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TR
   /** One try, and what it tells of the connection. */
   const ask = async <T>(ms: number, work: (client: EventStoreDBClient) => Promise<T>): Promise<T> => {
     const endsAt = performance.now() + ms
-    if (reconnecting) await within(ms, reconnecting).catch((error: Error) => notSent(error.message))
-    if (closed) notSent('the event store was closed')
-    if (performance.now() >= endsAt) notSent('there was no time left')
+    if (reconnecting) await within(ms, reconnecting)
+    if (closed) throw new Error('the event store was closed')
+    if (performance.now() >= endsAt) throw new NoAnswer('there was no time left')
     const used = client
     try {
       const result = await within(endsAt - performance.now(), work(used))
@@ -215,9 +215,6 @@ export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TR
   const deadline = TIMEOUT_MS
   const readStream = (stream: string) => call('read', (client) => read(client.readStream(stream, { deadline })))
 
-  const appendOnce = (stream: string, expectedRevision: number, events: readonly EncodedEvent[], ms: number) =>
-    ask(ms, () => appends.append(stream, expectedRevision, events, ms))
-
   /** Whether these very events are what comes after the revision. @returns the position of the last one; undefined: others are there, or none */
   const positionOf = async (stream: string, expectedRevision: number, events: readonly EncodedEvent[], endsAt: number) => {
     const options = { fromRevision: BigInt(expectedRevision + 1), maxCount: events.length, deadline }
@@ -258,8 +255,13 @@ export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TR
         const left = endsAt - performance.now()
         // A last try with little time left would only make the outcome unknown.
         if (closed || (attempt > 0 && left < timeoutMs / 4)) throw notAppended(stream, mayBeTaken, failure)
+        const ms = isSlow ? left : Math.min(tryMs, left)
+        let isSent = false
+        const onSent = () => {
+          isSent = true
+        }
         try {
-          return await appendOnce(stream, expectedRevision, events, isSlow ? left : Math.min(tryMs, left))
+          return await ask(ms, () => appends.append(stream, expectedRevision, events, { deadlineMs: ms, onSent }))
         } catch (error) {
           const type = typeOf(error)
           if (type === ErrorType.WRONG_EXPECTED_VERSION) {
@@ -276,7 +278,7 @@ export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TR
           }
           if (failure === undefined) log.warn({ err: error, stream }, 'an append was not answered; trying again with the same ids')
           failure = error
-          mayBeTaken ||= !isNeverSent(error)
+          mayBeTaken ||= isSent && !isRefused(error)
           // Not the connection, then, but the server or the network: to ask it the same again and again would only slow it more.
           isSlow ||= error instanceof NoAnswer
           await sleep(Math.min(Math.random() * Math.min(100 * 2 ** attempt, 1_000), Math.max(0, endsAt - performance.now())))
@@ -412,15 +414,9 @@ const isAnswer = (error: unknown): boolean => {
 }
 
 class NoAnswer extends Error {}
-/** A try that ended before anything was asked. */
-class NotSent extends Error {}
-function notSent(reason: string): never {
-  throw new NotSent(reason)
-}
 
 /** There was no connection, or the node takes no events at all: they did not get as far as the log. */
-const isNeverSent = (error: unknown): boolean =>
-  error instanceof NotSent ||
+const isRefused = (error: unknown): boolean =>
   typeOf(error) === ErrorType.NOT_LEADER ||
   (typeOf(error) === ErrorType.UNAVAILABLE && /No connection established|Name resolution failed/.test((error as Error).message))
 

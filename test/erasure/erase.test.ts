@@ -99,7 +99,7 @@ t.test('a person is erased: from lists, search, mails, uploads', async (t) => {
   const whole = (await api.ask('GET', `/v1/emails/${both.id}`)).body
   t.match(whole, { replyTo: [{ address: 'lists@example.net' }], text: /with grace/ })
   t.strictSame(whole.to[1].contact, { id: grace, name: 'Grace' })
-  t.notMatch(JSON.stringify([whole, await bySubject('re: with grace')]), /ada|canary/i)
+  t.notMatch(JSON.stringify([whole, await bySubject('re: with grace')]), /\bada\b|canary/i)
   t.ok(
     (await vault.keys(keys)).values().every((key) => key === null),
     'the keys are destroyed',
@@ -185,7 +185,7 @@ t.test('the journal, and whoever reads the log, sees neither address nor name', 
     all.map(({ type }) => type),
     ['EmailReceived', 'EmailPartiesMasked'],
   )
-  t.notMatch(JSON.stringify(all.map(({ data }) => data)), /ada|canary/i)
+  t.notMatch(JSON.stringify(all.map(({ data }) => data)), /\bada\b|canary/i)
   let after = ''
   for (let more = true; more; ) {
     const page = (await api.ask('GET', `/v1/events?limit=1000${after}`)).body

@@ -115,6 +115,8 @@ export function openPool(url: string, log: Logger, connections = 10, statementMs
     idleTimeoutMillis: 30_000,
     ...keepAlive,
     query_timeout: statementMs,
+    // What is asked at once is sent at once, and answered in its order: who needs no answer for his next statement does not wait for it.
+    pipeline: true,
     async onConnect(client) {
       // The server gives up first, so that nothing goes on there that nobody waits for. By a statement, since poolers refuse it at the start.
       const { rows } = await client.query({
@@ -158,17 +160,19 @@ export function openPool(url: string, log: Logger, connections = 10, statementMs
     }
   }
 
-  /** Statements that were sent and not answered yet, and when they are asked after. */
-  const underWay = new Map<pg.ClientBase, { lookAt: number }>()
+  /** Connections with statements that were sent and not answered yet: how many, and when they are asked after. */
+  const underWay = new Map<pg.ClientBase, { count: number; lookAt: number }>()
 
   const asking =
     (client: pg.ClientBase): Ask =>
     async (what) => {
-      underWay.set(client, { lookAt: performance.now() + LOOK_MS })
+      underWay.set(client, { count: (underWay.get(client)?.count ?? 0) + 1, lookAt: performance.now() + LOOK_MS })
       try {
         return await what(client)
       } finally {
-        underWay.delete(client)
+        const { count } = underWay.get(client)!
+        if (count === 1) underWay.delete(client)
+        else underWay.set(client, { count: count - 1, lookAt: performance.now() + LOOK_MS })
       }
     }
 

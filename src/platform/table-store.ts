@@ -26,15 +26,23 @@ export type TableStore = {
 export function createTableStore(projections: readonly Projection[], schema = 'read', { inBulk = false, few = 20 } = {}): TableStore {
   const create = (table: Table) => createOneTableStore(table, schema, inBulk ? few : Number.POSITIVE_INFINITY)
   const stores = new Map([...tablesByName(projections)].map(([name, table]) => [name, create(table)]))
-  const refreshes = projections.flatMap((projection) => projection.refreshes.map((refresh) => bind(refresh, projection, schema)))
+  const refreshes = projections.map((projection) => projection.refreshes.map((refresh) => bind(refresh, projection, schema)))
   return {
     async apply(db, writes) {
       const work = async () => {
         const touched = new Map<string, readonly Row[]>()
-        for (const [name, ofTable] of Map.groupBy(writes, ({ table }) => table)) {
+        const store = async ([name, ofTable]: [string, RowWrite[]]) => {
           touched.set(name, await stores.get(name)!.apply(db, ofTable))
         }
-        if (!inBulk) for (const refresh of refreshes) await refresh(db, touched)
+        const tables = [...Map.groupBy(writes, ({ table }) => table)]
+        // A COPY has the connection for itself.
+        if (inBulk) for (const table of tables) await store(table)
+        else {
+          await atOnce(tables, store)
+          await atOnce(refreshes, async (ofProjection) => {
+            for (const refresh of ofProjection) await refresh(db, touched)
+          })
+        }
       }
       // Who reads in bulk reads what was traced long ago: nobody looks at these traces any more.
       await (inBulk ? work() : withSpanOfBatch('project', writes, work))
@@ -191,4 +199,14 @@ function rowsToLoad(table: Table, writes: readonly RowWrite[]): Row[] {
     if (!first.has(key)) first.set(key, write)
   }
   return [...first.values()].filter(({ verb }) => verb === 'patch' || verb === 'merge').map(({ row }) => row)
+}
+
+/**
+ * Has all parts of a transaction's work ask without waiting for each other, and ends when all have ended: none must go on when the transaction is over.
+ * @throws what failed first; what fails after it does so because of that
+ */
+async function atOnce<T>(parts: readonly T[], work: (part: T) => Promise<void>): Promise<void> {
+  const failures: unknown[] = []
+  await Promise.all(parts.map((part) => work(part).catch((error) => failures.push(error))))
+  if (failures.length > 0) throw failures[0]
 }

@@ -73,6 +73,34 @@ export const byAddress =
 const everything = inOrderOf(sql.fragment`${tables.emails.sql} s`, sql.fragment`true`)
 const found = inOrderOf(sql.fragment`found s`, sql.fragment`true`)
 
+/** So many mails are looked through for a search before all else: words that many mails have are soon met. */
+const NEAR = 500
+
+/**
+ * The page of a search. Where the next mails of the list, looked through one by one, do not fill it, it is told whether all that match are few enough to be
+ * gathered and sorted; else going on through the mails in their order meets enough of them.
+ * @param first the source's own condition, for a source that is another's
+ * @returns what it needs in the `with` before it, and the keys
+ */
+function searched(
+  search: Search,
+  source: Source,
+  first: readonly FragmentSqlToken[],
+  conditions: readonly FragmentSqlToken[],
+  page: Paging,
+) {
+  const isFull = sql.fragment`(select count(*) from near) = ${page.count}`
+  const next = source(conditions, { ...page, order: page.first(NEAR) })
+  return {
+    needs: sql.fragment`${search.found},
+      near as materialized (select * from (${next}) s where ${search.matches(sql.fragment`s.cursor_1`)} ${page.order}), `,
+    keys: sql.fragment`
+      (select * from near where ${isFull}) union all
+      ${found([sql.fragment`not (${isFull})`, search.areFew, ...first, ...conditions], page)} union all
+      ${source([sql.fragment`not (${isFull})`, sql.fragment`not (${search.areFew})`, ...conditions, search.matches(sql.fragment`s.email_id`)], page)}`,
+  }
+}
+
 /** The keys by which lists of mails are paged, of a row `s`. */
 export const emailKeys = [
   { sql: sql.fragment`s.at`, kind: 'instant' as const },
@@ -109,13 +137,11 @@ export async function listSummaries(
   const others = [...(first || search ? seen : []), ...rest.map(({ condition }) => condition), ...conditions]
   const fewness = sql.fragment`seen_few as materialized (
     select count(*) <= ${FEW_ADDRESSES} as few from (select from (${addressesSeen(viewer)}) a limit ${FEW_ADDRESSES + 1}) a), `
-  const keys = search
-    ? sql.fragment`
-      ${found([search.areFew, ...(first ? [first.condition] : []), ...others], page)} union all
-      ${source([sql.fragment`not (${search.areFew})`, ...others, search.matches], page)}`
-    : source(others, page)
+  const { needs, keys } = search
+    ? searched(search, source, first ? [first.condition] : [], others, page)
+    : { needs: sql.fragment``, keys: source(others, page) }
   const rows = await db.rows<SummaryRow>(sql.unsafe`
-    with ${isAnybodys ? sql.fragment`` : fewness}${search ? sql.fragment`${search.found}, ` : sql.fragment``} page as (${keys})
+    with ${isAnybodys ? sql.fragment`` : fewness}${needs} page as (${keys})
     select page.*, ${summaryColumns(viewer)}${search ? sql.fragment`, ${search.highlights}` : sql.fragment``}
     from page join ${tables.emails.sql} e on e.email_id = page.cursor_1 ${page.order}`)
   return page.page(rows, toSummary)

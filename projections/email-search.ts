@@ -13,8 +13,8 @@ export type Search = {
   /** `found as …`, to stand in a `with`: the mails that match, but no more than tell whether they are few; it stops when it has these. */
   readonly found: FragmentSqlToken
   readonly areFew: FragmentSqlToken
-  /** Whether the mail of a row `s` matches. */
-  readonly matches: FragmentSqlToken
+  /** Whether a mail matches. @param emailId in SQL */
+  matches(emailId: FragmentSqlToken): FragmentSqlToken
   /** The columns that `toHighlights` reads, of `e`, a row of `emails`. */
   readonly highlights: FragmentSqlToken
 }
@@ -41,7 +41,7 @@ export function searchOf(q: string): Search {
       matching as materialized (select email_id, at from ${texts} where words @@ ${query}),
       found as materialized (select * from matching limit ${FEW + 1})`,
     areFew: sql.fragment`(select count(*) from found) <= ${FEW}`,
-    matches: sql.fragment`(select words @@ ${query} from ${texts} x where x.email_id = s.email_id)`,
+    matches: (emailId) => sql.fragment`(select words @@ ${query} from ${texts} x where x.email_id = ${emailId})`,
     highlights: sql.fragment`${headline(sql.fragment`e.subject`, 'HighlightAll=true')} as "subjectFound",
       (select ${headline(sql.fragment`"left"(text, ${SHOWN_CHARACTERS})`, FRAGMENTS)} from ${texts} x where x.email_id = e.email_id) as "textFound"`,
   }

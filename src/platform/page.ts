@@ -33,6 +33,10 @@ export type Paging = {
   readonly after: FragmentSqlToken
   /** `order by … limit …`, by the names that `columns` gives, so that it also orders a union of such selects. */
   readonly order: FragmentSqlToken
+  /** How many rows are selected for a page: one more than it shows, which tells whether there is a next one. */
+  readonly count: number
+  /** As `order`, with another number of rows. */
+  first(count: number): FragmentSqlToken
   /** The page that the selected rows are. */
   page<R extends object, T>(rows: readonly R[], render: (row: R) => T): { data: T[]; nextCursor: string | null }
 }
@@ -52,13 +56,17 @@ export function paging(
   const from = cursor === undefined ? null : readCursor(cursor, digest, keys)
   const direction = descending ? sql.fragment`desc` : sql.fragment`asc`
   const name = (index: number) => sql.identifier([`cursor_${index}`])
+  const first = (count: number) =>
+    sql.fragment`order by ${list(keys.map((_, index) => sql.fragment`${name(index)} ${direction}`))} limit ${count}`
   const telling = keys.filter(({ constant }) => !constant)
   return {
     columns: list(keys.map((key, index) => sql.fragment`${key.sql} as ${name(index)}`)),
     after: from
       ? sql.fragment`(${list(telling.map((key) => key.sql))}) ${descending ? sql.fragment`<` : sql.fragment`>`} (${list(from.filter((_, index) => !keys[index]!.constant))})`
       : sql.fragment`true`,
-    order: sql.fragment`order by ${list(keys.map((_, index) => sql.fragment`${name(index)} ${direction}`))} limit ${limit + 1}`,
+    order: first(limit + 1),
+    count: limit + 1,
+    first,
     page(rows, render) {
       const shown = rows.slice(0, limit)
       const last = shown.at(-1) as CursorRow | undefined

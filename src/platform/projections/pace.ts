@@ -5,13 +5,13 @@ import { type Pool, sql } from '../database.ts'
 const LOOK_MS = 1_000
 /** More a second than who waits and polls makes by itself: somebody is at work. */
 const BUSY_TRANSACTIONS = 20
-/** While somebody else works, so much longer than a batch took is rested after it. */
-const REST = 2
+/** While somebody else works, so many times as long as a batch took is rested after it. */
+const REST = 1
 /** A batch that is read in bulk may take a second. */
 const MAX_REST_MS = 2_000
 
 /**
- * Lets those who ask and command go first: while Postgres has other work to do than ours, we rest twice as long as we work. Before there are tables that
+ * Lets those who ask and command go first: while Postgres has other work to do than ours, we rest as long as we work. Before there are tables that
  * answer, nobody can ask, and who waits for them (`npm start` looks ten times a second) is served best by having them soon.
  * @returns to be waited for after every batch; takes how long that took, in milliseconds, and how many transactions it was
  */

@@ -8,7 +8,7 @@ import type { JobRun } from '../platform/jobs.ts'
 import type { MailAccount } from '../providers/mailbox.ts'
 import type { Services } from '../services.ts'
 import { finishSync, type Running, recordOutcomes, type Started, type SyncRun, startSync, syncRun } from './sync-run.ts'
-import { findRuns, syncIdOf } from './sync-runs.ts'
+import { findRuns, standingOf, syncIdOf } from './sync-runs.ts'
 
 const { SyncListed, SyncSettled } = syncEvents
 
@@ -22,8 +22,8 @@ export type SyncedMailbox = {
   readonly own: ReadonlySet<string>
   /** These, and those of all other mailboxes: a mail from one of them is a sent one. */
   readonly allOwn: ReadonlySet<string>
-  /** To be called when nothing was recorded for so long before: then nobody has asked the provider for anything. */
-  readonly rest?: { readonly afterMs: number; rested(): void }
+  /** To be called after a turn that did not fail. @param standing how it has left the mailbox's runs */
+  left?(standing: string): void
 }
 
 export type Run = HeldStream<SyncRun>
@@ -49,18 +49,22 @@ export type Session = {
 
 export async function openSession(services: Services, job: Job, mailbox: SyncedMailbox): Promise<Session> {
   const { mailboxId } = mailbox
-  const { newest, newestStartedAt, recordedAt, open, cursor } = await findRuns(
-    services,
-    mailboxId,
-    await newestRun(services.pool, mailboxId),
-  )
-  const { rest } = mailbox
-  if (rest && (recordedAt === undefined || Date.now() - Date.parse(recordedAt) > rest.afterMs)) rest.rested()
+  const { newest, newestStartedAt, open, cursor } = await findRuns(services, mailboxId, await newestRun(services.pool, mailboxId))
   const runs = new Map<number, Run>()
   for (const number of open) runs.set(number, await holdStream(services, syncRun, syncIdOf(mailboxId, number)))
   const counts = { listed: 0, stored: 0, known: 0, excluded: 0, failed: 0 }
   const startedAt = Date.parse(newestStartedAt ?? '')
   return { services, job, mailbox, runs, newest, newestStartedAt: startedAt, cursor, hasNews: false, counts, taken: new Set() }
+}
+
+/** The turn is over: who has the next one can tell by this whether anybody was at the mailbox between them. */
+export function leave({ mailbox, newest, runs }: Session): void {
+  mailbox.left?.(
+    standingOf(
+      newest,
+      [...runs].map(([number, { revision }]) => ({ number, revision })),
+    ),
+  )
 }
 
 /** What a run holds, of one that was begun. */

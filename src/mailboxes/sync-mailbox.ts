@@ -11,6 +11,7 @@ import {
   abandonRun,
   finishRun,
   type Job,
+  leave,
   openRun,
   openSession,
   type Run,
@@ -52,7 +53,11 @@ export async function syncMailbox(
   // Folding a very long run takes its time, too: it is not done for less work than that is worth.
   const turnOver = performance.now() + Math.max(turnMs, 20 * (performance.now() - beganAt))
   try {
-    const own = await takeTurn(session, lookMs, turnOver, task)
+    const own = await takeTurn(session, lookMs, turnOver, task).catch((error) => {
+      if (error instanceof GivesWay) leave(session)
+      throw error
+    })
+    leave(session)
     if (!task && !session.hasNews) job.leaveNoTrace()
     // It was done before, and only that it was had not been said.
     if (!own) return session.counts

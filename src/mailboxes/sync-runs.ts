@@ -13,6 +13,8 @@ export type Runs = {
   /** Of the newest; 0: there was none. */
   readonly newest: number
   readonly newestStartedAt: string | undefined
+  /** Another one whenever anything was recorded: whatever is, is in runs that are not over. */
+  readonly standing: string
   /** When anything was recorded last. */
   readonly recordedAt: string | undefined
   /** The numbers of those that are not over. */
@@ -20,6 +22,11 @@ export type Runs = {
   /** Where changes are listed from on; undefined: everything is to be listed. */
   readonly cursor: string | undefined
 }
+
+type OpenRun = { readonly number: number; readonly revision: number }
+
+export const standingOf = (newest: number, open: readonly OpenRun[]): string =>
+  [newest, ...open.toSorted((a, b) => a.number - b.number).map(({ number, revision }) => `${number}@${revision}`)].join(' ')
 
 type Needs = { readonly store: Pick<EventStore, 'readFirst' | 'readLast'>; readonly codec: Pick<Codec, 'decode'> }
 
@@ -31,7 +38,8 @@ type Needs = { readonly store: Pick<EventStore, 'readFirst' | 'readLast'>; reado
 export async function findRuns({ store, codec }: Needs, mailboxId: string, known: number): Promise<Runs> {
   const stream = (number: number) => `sync-${syncIdOf(mailboxId, number)}`
   const newest = await newestNumber(known, async (number) => (await store.readFirst(stream(number))) !== null)
-  if (newest === 0) return { newest, newestStartedAt: undefined, recordedAt: undefined, open: [], cursor: undefined }
+  if (newest === 0)
+    return { newest, newestStartedAt: undefined, standing: standingOf(0, []), recordedAt: undefined, open: [], cursor: undefined }
 
   const ends = async (number: number) => {
     const [first, last] = await Promise.all([store.readFirst(stream(number)), store.readLast(stream(number))])
@@ -41,18 +49,25 @@ export async function findRuns({ store, codec }: Needs, mailboxId: string, known
   const started = begin.data as Started
   let { cursor } = started
   let recordedAt = begin.meta.at
-  const open: number[] = []
+  const open: OpenRun[] = []
   for (const number of [...(started.open ?? []), newest]) {
     const [first, last] = await ends(number)
     if (last.meta.at > recordedAt) recordedAt = last.meta.at
-    if (last.type !== syncEvents.SyncFinished.type) open.push(number)
+    if (last.type !== syncEvents.SyncFinished.type) open.push({ number, revision: last.revision })
     else if ((first.data as Started).kind === 'increment') {
       // At most one run of changes is open at a time, so none of these is overtaken by another.
       const end = last.data as { cursor?: string; fault?: string }
       cursor = end.fault === undefined ? (end.cursor ?? cursor) : undefined
     }
   }
-  return { newest, newestStartedAt: begin.meta.at, recordedAt, open, cursor }
+  return {
+    newest,
+    newestStartedAt: begin.meta.at,
+    standing: standingOf(newest, open),
+    recordedAt,
+    open: open.map(({ number }) => number),
+    cursor,
+  }
 }
 
 /** By ever longer steps, and then by halving the last one. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { get } from 'node:https'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -155,6 +156,35 @@ t.test('how many it takes at once follows from how long they take', async (t) =>
     await ask()
     return overload.atOnce().questions === 64
   })
+})
+
+t.test('who leaves before he is answered takes nobody’s place', async (t) => {
+  const app = Fastify()
+  const overload = shedLoad(app as never, 64, 1)
+  standAtDoor(app as never, [overload.keeper])
+  const { promise: answered, resolve: answer } = Promise.withResolvers<void>()
+  let begun = 0
+  app.get('/slow', async () => {
+    begun += 1
+    await answered
+    return {}
+  })
+  app.get('/', async () => ({}))
+  app.setErrorHandler((error, _request, reply) => reply.code((error as { status: number }).status).send())
+  const sockets = new Set<Socket>()
+  app.server.on('connection', (socket) => sockets.add(socket.on('close', () => sockets.delete(socket))))
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  t.teardown(() => app.close())
+  const leaving = new AbortController()
+  const gone = Array.from({ length: 8 }, () => fetch(`${url}/slow`, { signal: leaving.signal }).catch(() => null))
+  await until('them', () => begun === 8)
+  await until('them to take long', async () => (await fetch(url)).status === 503)
+  leaving.abort()
+  await Promise.all(gone)
+  await until('them to have left', () => ![...sockets].some((socket) => socket.bytesRead > 0 && socket.bytesWritten === 0))
+  t.equal((await fetch(url)).status, 503, 'what they asked for still goes on')
+  answer()
+  await until('the end of it', async () => (await fetch(url)).status === 200)
 })
 
 t.test('browsers are told to run nothing, and pages of other origins may ask where they are named', async (t) => {

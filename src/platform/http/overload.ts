@@ -153,10 +153,16 @@ export function shedLoad(app: FastifyInstance, most = MOST_AT_ONCE, targetMs = T
         if (!unhurried && reply.statusCode !== 503) lane.answered(workedMs)
       },
     }
+    const { raw } = reply
+    // Also when who asked has left since: then no hook is called. Before the answer, what he asked for still goes on.
+    raw.once('close', () => {
+      if (raw.writableEnded) request.work.end()
+    })
   })
-  app.addHook('onSend', async (request, _reply, payload) => {
-    if (payload !== null && typeof payload === 'object' && 'pipe' in payload) request.work.leave()
+  app.addHook('onSend', async (request, reply, payload) => {
+    // Nobody is there any more to be answered.
+    if (reply.raw.destroyed) request.work.end()
+    else if (payload !== null && typeof payload === 'object' && 'pipe' in payload) request.work.leave()
   })
-  app.addHook('onResponse', async (request) => request.work.end())
   return { keeper, shed: () => shed, atOnce: () => ({ questions: lanes.questions.atOnce(), commands: lanes.commands.atOnce() }) }
 }

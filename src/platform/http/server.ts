@@ -122,8 +122,10 @@ export function createServer({ keys, access, log, limits, headers = {}, atOnce, 
     if (limits) await limits.count(caller, reply)
     checkPermission(caller, request)
   })
-  app.addHook('onSend', async (_request, reply) => {
+  app.addHook('onSend', async (request, reply) => {
     if (ending.signal.aborted) reply.header('connection', 'close')
+    // Who asked has left: what came of it is told all the same, and nothing else would.
+    if (reply.raw.destroyed) logRequest(request, reply)
   })
   app.addHook('onResponse', async (request, reply) => {
     // One that was answered just before would otherwise keep its connection, and us, for as long as keep-alive lasts.

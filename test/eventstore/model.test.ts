@@ -240,55 +240,62 @@ async function check(step: Step, model: ReturnType<typeof createModel>, client: 
 t.test('whatever is done, in whatever order, the node says what the model says', async (t) => {
   const place = folder(t)
   let run = 0
+  let newest: Promise<void> | undefined
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
-      const file = join(place, `${run++}.db`)
-      let store: EventStore = await startEventStore({ file, systemEvents: true })
-      let client = await connected(store.url)
-      const seen: string[] = []
-      const follow = (from: bigint | undefined) => {
-        const subscription = client.subscribeToAll(from ? { fromPosition: { commit: from, prepare: from } } : {})
-        subscription.on('error', () => {})
-        subscription.on('data', ({ event }) => void seen.push(`${event!.position!.commit} ${event!.streamId} ${event!.type}`))
-      }
-      follow(undefined)
-      const model = createModel()
-      const everything: string[] = []
-      let noted = 0
-      try {
-        for (const step of steps) {
-          const [told, wanted] = await check(step, model, client)
-          if (JSON.stringify(told) !== JSON.stringify(wanted)) throw new Error(`${JSON.stringify(step)}: ${told} instead of ${wanted}`)
-          for (const { position, stream, id } of model.log().filter((entry) => entry.position > noted)) {
-            const type = id === 'metadata' ? '$metadata' : id === 'tombstone' ? '$streamDeleted' : 'Happened'
-            everything.push(`${position} ${stream} ${type}`)
-            noted = position
-          }
-          while (seen.length < everything.length) await new Promise((resolve) => setImmediate(resolve))
-          if (step.do === 'compact') {
-            await store.compact()
-            model.compact()
-          }
-          if (step.do === 'restart') {
-            await client.dispose()
-            await store.close()
-            model.restart()
-            store = await startEventStore({ file, systemEvents: true })
-            client = await connected(store.url)
-            follow(BigInt(noted))
-          }
-        }
-        if (JSON.stringify(seen) !== JSON.stringify(everything)) throw new Error(`The subscription saw ${seen} instead of ${everything}`)
-        const { damages } = verify(file)
-        if (damages.length > 0) throw new Error(damages[0]!.what)
-      } finally {
-        await client.dispose()
-        await store.close()
-      }
+    fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), (steps) => {
+      newest = history(steps, join(place, `${run++}.db`))
+      return newest
     }),
     // A busy machine does fewer runs rather than none: 15 s, unless the number is asked for.
     process.env['EVENTSTORE_MODEL_RUNS']
       ? { numRuns: Number(process.env['EVENTSTORE_MODEL_RUNS']) }
       : { numRuns: 200, interruptAfterTimeLimit: 15_000 },
   )
+  // Interrupted means that it is not waited for: its files must not go before it is over.
+  await newest
 })
+
+async function history(steps: readonly Step[], file: string): Promise<void> {
+  let store: EventStore = await startEventStore({ file, systemEvents: true })
+  let client = await connected(store.url)
+  const seen: string[] = []
+  const follow = (from: bigint | undefined) => {
+    const subscription = client.subscribeToAll(from ? { fromPosition: { commit: from, prepare: from } } : {})
+    subscription.on('error', () => {})
+    subscription.on('data', ({ event }) => void seen.push(`${event!.position!.commit} ${event!.streamId} ${event!.type}`))
+  }
+  follow(undefined)
+  const model = createModel()
+  const everything: string[] = []
+  let noted = 0
+  try {
+    for (const step of steps) {
+      const [told, wanted] = await check(step, model, client)
+      if (JSON.stringify(told) !== JSON.stringify(wanted)) throw new Error(`${JSON.stringify(step)}: ${told} instead of ${wanted}`)
+      for (const { position, stream, id } of model.log().filter((entry) => entry.position > noted)) {
+        const type = id === 'metadata' ? '$metadata' : id === 'tombstone' ? '$streamDeleted' : 'Happened'
+        everything.push(`${position} ${stream} ${type}`)
+        noted = position
+      }
+      while (seen.length < everything.length) await new Promise((resolve) => setImmediate(resolve))
+      if (step.do === 'compact') {
+        await store.compact()
+        model.compact()
+      }
+      if (step.do === 'restart') {
+        await client.dispose()
+        await store.close()
+        model.restart()
+        store = await startEventStore({ file, systemEvents: true })
+        client = await connected(store.url)
+        follow(BigInt(noted))
+      }
+    }
+    if (JSON.stringify(seen) !== JSON.stringify(everything)) throw new Error(`The subscription saw ${seen} instead of ${everything}`)
+    const { damages } = verify(file)
+    if (damages.length > 0) throw new Error(damages[0]!.what)
+  } finally {
+    await client.dispose()
+    await store.close()
+  }
+}

@@ -53,10 +53,7 @@ export async function syncMailbox(
   // Folding a very long run takes its time, too: it is not done for less work than that is worth.
   const turnOver = performance.now() + Math.max(turnMs, 20 * (performance.now() - beganAt))
   try {
-    const own = await takeTurn(session, lookMs, turnOver, task).catch((error) => {
-      if (error instanceof GivesWay) leave(session)
-      throw error
-    })
+    const own = await takeTurn(session, lookMs, turnOver, task)
     leave(session)
     if (!task && !session.hasNews) job.leaveNoTrace()
     // It was done before, and only that it was had not been said.
@@ -65,6 +62,7 @@ export async function syncMailbox(
     const { missing, gone } = started.compared ?? {}
     return { listed: listed.size, ...counts, ...(missing !== undefined && { missing }), ...(gone !== undefined && { gone }) }
   } catch (error) {
+    if (error instanceof GivesWay) leave(session)
     // What passes, after something was done, is no fault of the job: it goes on at once, and as if nothing had been.
     const isPassing = error instanceof Unavailable || error instanceof WrongExpectedRevision
     if (!isPassing || !session.hasNews || job.signal.aborted) throw error

@@ -168,7 +168,7 @@ export function openEventStore(url: string, log: Logger, { silenceMs, tryMs = TR
     const endsAt = performance.now() + ms
     if (reconnecting) await within(ms, reconnecting)
     if (closed) throw new Error('the event store was closed')
-    if (performance.now() >= endsAt) throw new NoAnswer('there was no time left')
+    if (performance.now() >= endsAt) throw new Error('there was no time left')
     const used = client
     try {
       const result = await within(endsAt - performance.now(), work(used))

@@ -21,6 +21,8 @@ export type Joining = {
 const LAST = 1_000
 /** For how long who reads the tables may keep the switch waiting, and with it whoever comes after, in milliseconds. */
 const LOCK_MS = 250
+/** An automatic vacuum gives way to who has waited for Postgres's `deadlock_timeout`, a second unless it was set; others may take as long as they like. */
+const VACUUM_MS = 5_000
 
 /**
  * Brings projections that have nearly caught up to the live position and joins them to it, in one transaction: what they still lack is applied while the
@@ -31,20 +33,38 @@ const LOCK_MS = 250
 export const join = (joining: Joining): Promise<boolean> => {
   const { pool, checkpoint, term } = joining
   return changeStates(pool, async (db) => {
+    const rows = await readRows(db)
+    const joined = rows.filter((row) => row.checkpoint === checkpoint)
+    await interruptVacuums(
+      db,
+      rows.filter(({ name }) => joined.some((row) => row.name === name)),
+    )
     const live = (await lockCheckpoint(db, LIVE))!
     const own = await lockCheckpoint(db, checkpoint)
     if (own?.epoch !== term.epoch) throw new Fenced()
-    const rows = await readRows(db)
     const isAlone = !rows.some((row) => row.checkpoint === LIVE)
     const distance = comparePositions(own.position, live.position)
     if (distance > 0 && !isAlone) return false
     if (distance > 0) await moveLive(db, own)
     if (distance < 0 && !(await applyMissing(db, joining, own.position, live.position))) return false
     await db.rows(sql.unsafe`select set_config('lock_timeout', ${`${LOCK_MS}ms`}, true)`)
-    for (const row of rows) if (row.checkpoint === checkpoint) await settleIn(db, row, rows)
+    for (const row of joined) await settleIn(db, row, rows)
     await beginEpoch(db, LIVE)
     return true
   })
+}
+
+/**
+ * A table that was just filled is vacuumed for as long as that takes, and the switch, which waits for nobody longer than readers can wait for it, would never
+ * come. The lock that vacuums take (PostgreSQL manual, §13.3.1) is asked for first: readers do not notice, and an automatic one ends.
+ */
+async function interruptVacuums(db: Database, rows: readonly ProjectionRow[]): Promise<void> {
+  await db.rows(sql.unsafe`select set_config('lock_timeout', ${`${VACUUM_MS}ms`}, true)`)
+  for (const { tables, place } of rows) {
+    const there = await db.rows<{ name: string }>(sql.unsafe`
+      select tablename as name from pg_tables where schemaname = ${place} and tablename = any(${sql.array([...tables], 'text')})`)
+    for (const { name } of there) await db.rows(sql.unsafe`lock table ${sql.identifier([place, name])} in share update exclusive mode`)
+  }
 }
 
 const moveLive = (db: Database, { position: { commit, prepare }, events }: Checkpoint) =>

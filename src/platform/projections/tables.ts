@@ -12,7 +12,10 @@ export type SnapshotPlace = `${'asof' | 'proof' | 'trial'}_${string}`
 
 const inPlace = (name: string, place: Place) => sql.identifier([place, name])
 
-/** Creates the tables of a projection, without the indexes beside their keys: those are made when most rows are there. */
+/**
+ * Creates the tables of a projection, without the indexes beside their keys: those are made when most rows are there. What Postgres computed is kept
+ * as it is, as long as the row fits into a page: to pack it, and to unpack it for each row that a search looks at, costs more than the space.
+ */
 export async function createTables(db: Database, projection: Projection, place: Place): Promise<void> {
   for (const table of Object.values(projection.tables)) {
     const columns = Object.entries(table.columns).map(
@@ -20,7 +23,8 @@ export async function createTables(db: Database, projection: Projection, place: 
     )
     for (const [column, definition] of Object.entries(table.computed ?? {})) columns.push(`"${snake(column)}" ${definition}`)
     const key = table.key.map((column) => `"${snake(column)}"`).join(', ')
-    await db.rows(sql.unsafe`create table ${inPlace(table.name, place)} (${raw(columns.join(', '))}, primary key (${raw(key)}))`)
+    const unpacked = raw(table.computed ? ' with (toast_tuple_target = 8160)' : '')
+    await db.rows(sql.unsafe`create table ${inPlace(table.name, place)} (${raw(columns.join(', '))}, primary key (${raw(key)}))${unpacked}`)
   }
 }
 

@@ -96,7 +96,7 @@ const FEW = 2_000
  * Nor are they looked for in the index where so many of a sample's words are like the term: an index of trigrams goes through all that have them before
  * it gives the first. The sample is one at random, since ids are; below so many words in all none is taken.
  */
-const [COMMON, SAMPLE, LARGE] = [10, 150, 20_000]
+const [COMMON, SAMPLE, LARGE] = [4, 150, 20_000]
 
 export type Search = {
   /** `found as …` and what it needs, to stand in a `with`: those who match (`contact_id`), and how well (`score`); none where they are many. */

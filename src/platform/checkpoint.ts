@@ -1,3 +1,4 @@
+import type { FragmentSqlToken } from 'slonik'
 import { type Database, type Query, sql } from './database.ts'
 import { formatPosition, type Position } from './position.ts'
 
@@ -24,7 +25,7 @@ const IDLE_MS = 5_000
 export const boundIdle = (idleMs = IDLE_MS) => sql.fragment`set_config('idle_in_transaction_session_timeout', ${String(idleMs)}, true)`
 
 /** Time constant of the measured speed, in seconds. */
-export const SPEED_SECONDS = 10
+const SPEED_SECONDS = 10
 
 /** Positions are read as text: they may grow past what a JavaScript number holds. */
 export const selectPosition = sql.fragment`commit_position::text as commit, prepare_position::text as prepare`
@@ -56,6 +57,13 @@ async function read(db: Database, name: string, locking: typeof selectPosition):
   return row ? { position: toPosition(row), epoch: row.epoch, parkedVersion: row.parkedVersion, events: row.events } : null
 }
 
+/**
+ * What a checkpoint's speed has faded to after so many seconds (a negative number); all in SQL. Postgres refuses to compute what is too small for a float8
+ * (22003), and would take a checkpoint that stood still for two hours for one that cannot be moved: so what is next to nothing is cut off.
+ */
+export const faded = (speed: FragmentSqlToken, seconds: FragmentSqlToken): FragmentSqlToken =>
+  sql.fragment`trunc(${speed}::numeric * exp(greatest(least(${seconds}, 0)::float8 / ${SPEED_SECONDS}, -50))::numeric, 6)::float8`
+
 /** What a move tells of the checkpoint. */
 export type Moved = Pick<Checkpoint, 'parkedVersion'>
 
@@ -78,7 +86,7 @@ export async function moveCheckpoint(
   const move: Query = {
     ...sql.unsafe`
       update smartcrm.checkpoints set commit_position = ${to.commit}, prepare_position = ${to.prepare}, events = events + ${events}, trouble = null,
-        speed = speed * exp(least(extract(epoch from moved_at - clock_timestamp()), 0)::float8 / ${SPEED_SECONDS}) + ${events / SPEED_SECONDS}::float8,
+        speed = ${faded(sql.fragment`speed`, sql.fragment`extract(epoch from moved_at - clock_timestamp())`)} + ${events / SPEED_SECONDS}::float8,
         moved_at = clock_timestamp()
       where name = ${name} and epoch = ${epoch} and commit_position = ${from.commit} and prepare_position = ${from.prepare}
       returning parked_version as "parkedVersion", ${boundIdle(idleMs)} ${told}`,

@@ -53,6 +53,18 @@ t.test('they are listed, with where they are and what they lack', async (t) => {
   t.same(JSON.parse((await run('list', '--json')).stdout).length, projections.length)
 })
 
+t.test('after standing still for a month they go on, and are listed', async (t) => {
+  await pool.rows(sql.unsafe`
+    update smartcrm.checkpoints set moved_at = moved_at - interval '40 days', began_at = began_at - interval '40 days', speed = speed + 1`)
+  const renamed = await api.ask('PATCH', `/v1/contacts/${created.body.id}`, { name: 'Ada Lovelace' })
+  t.equal((await api.after(renamed, '/v1/contacts')).status, 200)
+  const { status, body } = await api.ask('GET', '/v1/admin/projections')
+  t.equal(status, 200)
+  for (const { answering } of body.data as ProjectionStatus[]) t.match(answering, { state: 'live', trouble: null, parked: { events: 0 } })
+  for (const path of ['/metrics', '/readyz'])
+    t.equal((await fetch(api.url + path, { headers: { authorization: `Bearer ${adminKey}` } })).status, 200, path)
+})
+
 t.test('one is rebuilt, or all, and gone back from', async (t) => {
   const rebuilt = await run('rebuild', 'contacts')
   t.equal(rebuilt.code, 0, rebuilt.stderr)

@@ -186,6 +186,32 @@ t.test('a changed projection is built beside the old one, which answers until th
   t.match(await h.state('counts', 'retired'), { version: 1, state: 'kept' })
 })
 
+t.test('the switch asks a vacuum to end, which gives way only to who waits for long, and keeps no reader waiting meanwhile', async (t) => {
+  const h = await house(t)
+  h.append(...some(50))
+  const old = h.start([counts(1)])
+  await h.isLive('counts', 1)
+  await old.close()
+  // As a vacuum of the table does; of the old one, since the new one is not there yet.
+  const vacuum = await h.pool.connect()
+  t.teardown(() => vacuum.end())
+  await vacuum.query('begin; lock table read.counts_v1 in share update exclusive mode')
+  h.start([counts(2)])
+  const waiting = async () =>
+    (
+      await h.pool.rows<{ mode: string }>(sql.unsafe`select mode from pg_locks where not granted and relation = 'read.counts_v1'::regclass`)
+    ).map(({ mode }) => mode)
+  await until(async () => (await waiting()).length > 0)
+  for (let read = 0; read < 20; read += 1) {
+    t.match((await waiting()).join(), /^(ShareUpdateExclusiveLock)?$/, 'no lock that readers would queue behind')
+    t.strictSame(await h.pool.rows(sql.unsafe`select sum(times)::int as sum from read.counts_v1`), [{ sum: 50 }])
+  }
+  t.match(await h.state('counts'), { version: 1, state: 'outdated' })
+  await vacuum.query('commit')
+  await h.isLive('counts', 2)
+  await h.same(t, counts(2), 'counts')
+})
+
 t.test('two changes in a row: the second takes the place of the first, even while that is being built', async (t) => {
   const h = await house(t)
   h.append(...some(300))

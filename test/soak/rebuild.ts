@@ -108,6 +108,7 @@ function tell(when: string, rounds: readonly Result[]): number {
 
 async function status(url: string): Promise<ProjectionStatus[]> {
   const answer = await fetch(`${url}/v1/admin/projections`, { headers: { authorization: `Bearer ${adminKey}` } })
+  if (answer.status !== 200) throw new Error(`the projections' state was answered ${answer.status}: ${await answer.text()}`)
   return ((await answer.json()) as { data: ProjectionStatus[] }).data
 }
 

@@ -1,4 +1,4 @@
-import { type PositionRow, SPEED_SECONDS, selectPosition, toPosition } from '../checkpoint.ts'
+import { faded, type PositionRow, selectPosition, toPosition } from '../checkpoint.ts'
 import { type Pool, sql } from '../database.ts'
 import { type EventStore, HEARTBEAT_STREAM } from '../event-store.ts'
 import { comparePositions, formatPosition, type Position, START } from '../position.ts'
@@ -106,8 +106,8 @@ type Told = {
 const readPositions = (pool: Pool) =>
   pool.rows<Row>(sql.unsafe`
     select c.name as checkpoint, ${selectPosition}, c.owner is not null and c.lease_until > now as "isLed", c.trouble, c.events,
-      c.speed * exp(least(extract(epoch from c.moved_at - now), 0)::float8 / ${SPEED_SECONDS})
-        / (1 - exp(least(extract(epoch from c.began_at - now), -0.1)::float8 / ${SPEED_SECONDS})) as "eventsPerSecond",
+      ${faded(sql.fragment`c.speed`, sql.fragment`extract(epoch from c.moved_at - now)`)}
+        / (1 - ${faded(sql.fragment`1`, sql.fragment`least(extract(epoch from c.began_at - now), -0.1)`)}) as "eventsPerSecond",
       greatest(extract(epoch from now - c.moved_at), 0)::float8 as "movedSecondsAgo",
       p.name, p.place, p.version, p.state, p.reason, p.since,
       coalesce(e.events, 0) as "parkedEvents", coalesce(e.streams, 0) as "parkedStreams"

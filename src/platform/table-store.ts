@@ -58,8 +58,8 @@ async function storeInBulk(db: Database, changes: readonly Change[]): Promise<Ro
       const [, keys] = await Promise.all([db.rows(sql.unsafe`savepoint copied`), atOnce(changes, (change) => change.store(db))])
       return keys
     } catch (error) {
-      const refused = isKeyTaken(error) && changes.find(({ table }) => table === (error as { table?: string }).table)
-      if (!refused || !refused.isCopied()) throw error
+      const refused = isKeyTaken(error) ? changes.find(({ table }) => table === (error as { table?: string }).table) : undefined
+      if (!refused?.isCopied()) throw error
       refused.copyNoMore()
       await db.rows(sql.unsafe`rollback to savepoint copied`)
     }

@@ -56,8 +56,9 @@ async function soak(): Promise<void> {
     number += result.created.length
     return result
   }
-  known = (await ask({ what: 'create', count: KNOWN })).created
-  await delay(1_000)
+  const made = await ask({ what: 'create', count: KNOWN })
+  await seen(url, made.position!)
+  known = made.created
   const round = () => ask({ what: 'everything', perSecond, seconds: ROUND_SECONDS })
   const usual: Result[] = []
   for (let n = 0; n < USUAL_ROUNDS; n += 1) usual.push(await round())
@@ -110,6 +111,13 @@ async function status(url: string): Promise<ProjectionStatus[]> {
   const answer = await fetch(`${url}/v1/admin/projections`, { headers: { authorization: `Bearer ${adminKey}` } })
   if (answer.status !== 200) throw new Error(`the projections' state was answered ${answer.status}: ${await answer.text()}`)
   return ((await answer.json()) as { data: ProjectionStatus[] }).data
+}
+
+/** Until a query has seen that position. */
+async function seen(url: string, position: string): Promise<void> {
+  const headers = { authorization: `Bearer ${adminKey}`, 'smartcrm-after': position, prefer: 'wait=30' }
+  const answer = await fetch(`${url}/v1/contacts?limit=1`, { headers })
+  if (answer.status !== 200) throw new Error(`the first contacts were answered ${answer.status}: ${await answer.text()}`)
 }
 
 /** Until all tables have been built for the first time. */

@@ -93,8 +93,9 @@ export const reachedBy = (method: string): FragmentSqlToken =>
 /** When each term is found in more words than this, matches are not gathered and ranked: going through contacts in their order soon meets enough of them. */
 const FEW = 2_000
 /**
- * Nor are they looked for in the index where so many of a sample's words are like the term: an index of trigrams goes through all that have them before
- * it gives the first. The sample is one at random, since ids are; below so many words in all none is taken.
+ * Nor are they looked for in the index where so many of a sample's contacts have words like the term: an index of trigrams goes through all that have them
+ * before it gives the first. The sample, of so many words, is one at random, since ids are. Contacts are counted and not words: those of one are alike (a name
+ * stands in its address), and to go through contacts in their order for what is rare takes seconds. Below so many words in all no sample is taken.
  */
 const [COMMON, SAMPLE, LARGE] = [4, 150, 20_000]
 
@@ -134,9 +135,9 @@ export function searchOf(terms: readonly Term[]): Search {
   const sum = list((_, index) => sql.fragment`${named('scored', index)}.score`, sql.fragment` + `)
   return {
     found: sql.fragment`sample as materialized (
-      select smartcrm.plain(word) as word from ${words} where (select reltuples from pg_class where oid = (select tableoid from ${words} limit 1)) > ${LARGE}
+      select contact_id, smartcrm.plain(word) as word from ${words} where (select reltuples from pg_class where oid = (select tableoid from ${words} limit 1)) > ${LARGE}
       order by contact_id, field limit ${SAMPLE}),
-    common as materialized (select ${list((term, index) => sql.fragment`count(*) filter (where ${isFound(term, sql.fragment`word`)}) > ${COMMON} as ${named('common', index)}`, sql.fragment`, `)} from sample),
+    common as materialized (select ${list((term, index) => sql.fragment`count(distinct contact_id) filter (where ${isFound(term, sql.fragment`word`)}) > ${COMMON} as ${named('common', index)}`, sql.fragment`, `)} from sample),
     ${list(gathered, sql.fragment`, `)},
     ${terms.length > 1 ? sql.fragment`candidates as materialized (${list(candidates, sql.fragment` union `)}),` : sql.fragment``}
     found as materialized (select contact_id, (${sum}) / ${terms.length}::int as score from ${list(scored, sql.fragment` join `)})`,

@@ -2,6 +2,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { costTable } from './bench/service/rows.ts'
 import { measure, sizes } from './bench/service.ts'
 
 /** Each row checks by itself that what was written is there, and throws where it is not. */
@@ -17,6 +18,9 @@ t.test('the bench of the service measures every row', async (t) => {
     rows.map(({ row }) => row),
     ['a', 'b', 'b', 'b', 'c', 'd', 'd', 'd', 'g', 'g', 'f', 'f', '', 'e'],
   )
+  const costs = costTable(rows, 2)
+  t.equal(Object.keys(costs).length, 14, 'both sides of five rows, and (d) and (e)')
+  for (const line of Object.values(costs)) t.match(line, { 'µs each': Number, of: /^\w+ -?\d+, /, 'at most': /\/s$/ })
   for (const { what, smartcrm, peer, ratio } of rows) {
     t.match(smartcrm, /[1-9]/, `${what}: ${smartcrm}`)
     if (ratio !== null) t.ok(ratio > 0 && Number.isFinite(ratio) && /[1-9]/.test(peer), `${what}: ${peer}`)

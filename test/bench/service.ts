@@ -1,6 +1,7 @@
 /**
  * The service beside peers that do the same in the simplest good way. Rows: (a) commands, (b) queries, (c) a day's mix, (d) command to visible, (e) all
- * tables from a log, (f) append and project, (g) answers that are kept. Arguments, with what they are unless given: rows=abcdefg contacts=20000 seconds=10 rounds=3 callers=16
+ * tables from a log, (f) append and project, (g) answers that are kept; and what limits each: BENCH_NODE_OPTIONS='--cpu-prof --cpu-prof-dir=FOLDER' adds a
+ * profile of every process. Arguments, with what they are unless given: rows=abcdefg contacts=20000 seconds=10 rounds=3 callers=16
  * appends=10000 events=1000000 rebuilds=2 cache=FOLDER (where the log of (e) is kept from one run to the next).
  */
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -10,7 +11,7 @@ import { type AppendSizes, measureAppends } from './service/append.ts'
 import { type HttpSizes, measureHttp } from './service/http.ts'
 import { peakMegabytes, type Stack, startSystem } from './service/processes.ts'
 import { measureRebuild, type RebuildSizes } from './service/rebuild.ts'
-import type { Row } from './service/rows.ts'
+import { costTable, type Row } from './service/rows.ts'
 
 export type Sizes = HttpSizes & AppendSizes & RebuildSizes & { readonly rows: string }
 
@@ -80,12 +81,14 @@ if (import.meta.main) {
   )
   const all = { ...sizes, ...chosen }
   const measured = await measure(all)
-  const table = measured.map(({ row, what, ratio, numbers: _, ...columns }) => ({
+  const table = measured.map(({ row, what, ratio, cost: _cost, numbers: _numbers, ...columns }) => ({
     '': `${row} ${what}`,
     ...columns,
     ratio: ratio?.toFixed(2) ?? '',
   }))
   console.table(Object.fromEntries(table.map(({ '': what, ...columns }) => [what, columns])))
+  console.log('What limits them, where the processors are busy: the processor time of each, by process')
+  console.table(costTable(measured, availableParallelism()))
   const about = { bench: 'service', at: new Date().toISOString(), node: process.version, cores: availableParallelism(), sizes: all }
   if (process.env['BENCH_OUT']) await writeFile(process.env['BENCH_OUT'], `${JSON.stringify({ ...about, rows: measured }, null, 2)}\n`)
 }

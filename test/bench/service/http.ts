@@ -4,7 +4,7 @@ import { contacts } from '../../../projections/contacts.ts'
 import { emails } from '../../../projections/emails.ts'
 import type { Known, Result, Task } from './load.ts'
 import { adminKey, cpuSeconds, type Stack, type System, startRole, startWorker } from './processes.ts'
-import { median, type Row } from './rows.ts'
+import { type Cost, costOf, median, type Row } from './rows.ts'
 
 export type HttpSizes = {
   /** How many contacts there are before. */
@@ -52,11 +52,11 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
   const peer = await startWorker(stack, 'peer.ts', system.databaseUrl)
   const theirs: Side = { url: await peer.ask<string>('listen'), processes: { peer: peer.pid } }
 
-  /** SmartCRM and its peer in turn; what each request took of the processor, by process. */
+  /** SmartCRM and its peer in turn. */
   const compare = async (row: string, what: Task['what'], name: string, target: number): Promise<Row> => {
     const rates: [number[], number[]] = [[], []]
     const latencies: [Result[], Result[]] = [[], []]
-    const cpu: [Record<string, number>, Record<string, number>] = [{}, {}]
+    const costs: [Cost[], Cost[]] = [[], []]
     // Both run for days: what a process takes to make its code fast, which is the more the more code there is, is not what is compared.
     for (const side of [ours, theirs]) await settled(await ask(side, { what, seconds: seconds * WARM }, known))
     for (let round = 0; round < rounds; round += 1) {
@@ -64,12 +64,9 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
         const before = await used(side, postmaster, load.pid)
         const result = await ask(side, { what }, known)
         const more = side === ours ? await settled(result) : 0
-        const after = await used(side, postmaster, load.pid)
+        costs[index]!.push(costOf(before, await used(side, postmaster, load.pid), result.done))
         rates[index]!.push(result.done / (result.seconds + more))
         latencies[index]!.push(result)
-        for (const [process, seconds] of Object.entries(after)) {
-          cpu[index]![process] = (cpu[index]![process] ?? 0) + Math.round(((seconds - before[process]!) * 1e6) / result.done / rounds)
-        }
       }
     }
     const [own, other] = [median(rates[0]), median(rates[1])]
@@ -82,11 +79,13 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
       peer: `${Math.round(other)}/s, ${latency(1)}`,
       ratio: own / other,
       target: `≥ ${target}`,
-      numbers: { rates, cpuMicrosecondsEach: cpu, turnedAway: latencies[0].reduce((sum, result) => sum + result.turnedAway, 0) },
+      cost: { smartcrm: middle(costs[0]), peer: middle(costs[1]) },
+      numbers: { rates, turnedAway: latencies[0].reduce((sum, result) => sum + result.turnedAway, 0) },
     }
   }
 
   const visible = async (perSecond?: number): Promise<Row> => {
+    const before = await used(ours, postmaster, load.pid)
     // Enough connections that what is due has not to wait for one.
     const result = await ask(ours, {
       what: 'visible',
@@ -101,6 +100,7 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
       peer: '',
       ratio: null,
       target: perSecond === 500 ? 'p99 < 100 ms' : '',
+      cost: { smartcrm: costOf(before, await used(ours, postmaster, load.pid), done) },
       numbers: { done, seconds, p50, p99 },
     }
   }
@@ -155,6 +155,10 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
   await load.close()
   return measured
 }
+
+/** The median of each process. */
+const middle = (costs: readonly Cost[]): Cost =>
+  Object.fromEntries(Object.keys(costs[0]!).map((process) => [process, median(costs.map((cost) => cost[process]!))]))
 
 async function used({ processes }: Side, postmaster: number, load: number): Promise<Record<string, number>> {
   const all = { ...processes, load }

@@ -1,4 +1,6 @@
 import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import { readCheckpoint } from '../../../src/platform/checkpoint.ts'
@@ -8,8 +10,8 @@ import { createLogger } from '../../../src/platform/log.ts'
 import { comparePositions, type Position, parsePosition } from '../../../src/platform/position.ts'
 import { keepWitness, WITNESS } from '../../../src/platform/witness.ts'
 import { madeUpLog, masterKey, postgresIn } from './made-up-log.ts'
-import { adminKey, peakMegabytes, type Stack, startRole, startSystem, startWorker, until } from './processes.ts'
-import { median, type Row } from './rows.ts'
+import { adminKey, cpuSeconds, peakMegabytes, type Stack, startRole, startSystem, startWorker, until } from './processes.ts'
+import { type Cost, costOf, median, type Row } from './rows.ts'
 
 export type RebuildSizes = { readonly events: number; readonly rebuilds: number; readonly cache: string; readonly timeoutSeconds: number }
 
@@ -28,7 +30,9 @@ export async function measureRebuild(stack: Stack, { events, rebuilds, cache, ti
   const node = await startRole(stack, 'eventstore', { SMARTCRM_DATA: folder, EVENTSTORE_PORT: '0' })
   const reader = await startWorker(stack, 'reader.ts', node.url)
 
+  const postmaster = Number.parseInt(await readFile(join(folder, 'postgres/cluster/postmaster.pid'), 'utf8'), 10)
   const [reading, building, memory]: [number[], number[], number[]] = [[], [], []]
+  let cost: Cost = {}
   for (let round = 0; round < rebuilds; round += 1) {
     const { seconds, end } = await reader.ask<{ seconds: number; end: string }>({ events })
     reading.push(events / seconds)
@@ -40,8 +44,14 @@ export async function measureRebuild(stack: Stack, { events, rebuilds, cache, ti
     const servers = { DATABASE_URL, EVENTSTORE_URL: node.url, SMARTCRM_MASTER_KEY: masterKey.toString('hex') }
     const system = await startSystem(stack, `${folder}/service`, servers, false)
     const projector = await system.pid('projector')
-    const begun = performance.now()
+    const used = async (): Promise<Cost> => ({
+      projector: await cpuSeconds(projector),
+      eventstore: await cpuSeconds(node.pid),
+      postgres: await cpuSeconds(postmaster, true),
+    })
+    const [before, begun] = [await used(), performance.now()]
     await seen(system.url, end, timeoutSeconds)
+    cost = costOf(before, await used(), events)
     building.push(events / ((performance.now() - begun) / 1_000))
     memory.push(await peakMegabytes(projector))
     const { rows } = await query(
@@ -61,6 +71,7 @@ export async function measureRebuild(stack: Stack, { events, rebuilds, cache, ti
     peer: `${Math.round(other)}/s read by the official client`,
     ratio: own / other,
     target: '≥ 0.25, a million in 90 s',
+    cost: { smartcrm: cost },
     numbers: { building, reading, projectorMegabytes: memory },
   }
 }

@@ -4,12 +4,12 @@
  * profile of every process. Arguments, with what they are unless given: rows=abcdefg contacts=20000 seconds=10 rounds=3 callers=16
  * appends=10000 events=1000000 rebuilds=2 cache=FOLDER (where the log of (e) is kept from one run to the next).
  */
-import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type AppendSizes, measureAppends } from './service/append.ts'
 import { type HttpSizes, measureHttp } from './service/http.ts'
-import { peakMegabytes, type Stack, startSystem } from './service/processes.ts'
+import { peakMegabytes, postmasterIn, type Stack, startSystem } from './service/processes.ts'
 import { measureRebuild, type RebuildSizes } from './service/rebuild.ts'
 import { costTable, type Row } from './service/rows.ts'
 
@@ -43,7 +43,7 @@ const withSystem = (sizes: Sizes): Promise<Row[]> =>
     stack.defer(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
     await chmod(folder, 0o755)
     const system = await startSystem(stack, join(folder, 'data'))
-    const postmaster = Number.parseInt(await readFile(join(system.folder, 'postgres/cluster/postmaster.pid'), 'utf8'), 10)
+    const postmaster = await postmasterIn(system.folder)
     const measured = /[abcdg]/.test(sizes.rows) ? await measureHttp(stack, system, postmaster, sizes, sizes.rows) : []
     if (sizes.rows.includes('f')) measured.push(...(await measureAppends(stack, system, sizes)))
     const roles = await Promise.all(

@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { ProjectionStatus } from '../../schema/projection.ts'
 import type { Known, Result, Task } from '../bench/service/load.ts'
 import { madeUpLog, masterKey, postgresIn } from '../bench/service/made-up-log.ts'
-import { adminKey, cpuSeconds, peakMegabytes, type Stack, startRole, startSystem, startWorker } from '../bench/service/processes.ts'
+import { adminKey, cpuSeconds, peakMegabytes, type Stack, seen, startRole, startSystem, startWorker } from '../bench/service/processes.ts'
 import { median } from '../bench/service/rows.ts'
 
 const sizes = { events: 1_000_000, perSecond: 100, cache: join(tmpdir(), 'smartcrm-soak-rebuild') }
@@ -57,7 +57,7 @@ async function soak(): Promise<void> {
     return result
   }
   const made = await ask({ what: 'create', count: KNOWN })
-  await seen(url, made.position!)
+  await seen(url, made.position!, 30)
   known = made.created
   const round = () => ask({ what: 'everything', perSecond, seconds: ROUND_SECONDS })
   const usual: Result[] = []
@@ -111,13 +111,6 @@ async function status(url: string): Promise<ProjectionStatus[]> {
   const answer = await fetch(`${url}/v1/admin/projections`, { headers: { authorization: `Bearer ${adminKey}` } })
   if (answer.status !== 200) throw new Error(`the projections' state was answered ${answer.status}: ${await answer.text()}`)
   return ((await answer.json()) as { data: ProjectionStatus[] }).data
-}
-
-/** Until a query has seen that position. */
-async function seen(url: string, position: string): Promise<void> {
-  const headers = { authorization: `Bearer ${adminKey}`, 'smartcrm-after': position, prefer: 'wait=30' }
-  const answer = await fetch(`${url}/v1/contacts?limit=1`, { headers })
-  if (answer.status !== 200) throw new Error(`the first contacts were answered ${answer.status}: ${await answer.text()}`)
 }
 
 /** Until all tables have been built for the first time. */

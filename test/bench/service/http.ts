@@ -3,8 +3,8 @@ import { contactWords } from '../../../projections/contact-words.ts'
 import { contacts } from '../../../projections/contacts.ts'
 import { emails } from '../../../projections/emails.ts'
 import type { Known, Result, Task } from './load.ts'
-import { adminKey, cpuSeconds, type Stack, type System, startRole, startWorker } from './processes.ts'
-import { type Cost, costOf, median, type Row } from './rows.ts'
+import { adminKey, cpuSecondsOf, type Stack, type System, seen, startRole, startWorker } from './processes.ts'
+import { type Cost, costOf, median, medianCost, type Row } from './rows.ts'
 
 export type HttpSizes = {
   /** How many contacts there are before. */
@@ -31,14 +31,11 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
     number += result.created.length
     return result
   }
+  const used = ({ processes }: Side) => cpuSecondsOf({ ...processes, load: load.pid }, postmaster)
   /** Until the tables hold the last write: the seconds that it took. */
   const settled = async ({ position }: Result) => {
     const begun = performance.now()
-    if (position) {
-      const headers = { authorization: `Bearer ${adminKey}`, 'smartcrm-after': position, prefer: 'wait=30' }
-      const answer = await fetch(`${system.url}/v1/contacts?limit=1`, { headers })
-      if (answer.status !== 200) throw new Error(`the tables are far behind: ${await answer.text()}`)
-    }
+    if (position) await seen(system.url, position, 30)
     return (performance.now() - begun) / 1_000
   }
 
@@ -61,10 +58,10 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
     for (const side of [ours, theirs]) await settled(await ask(side, { what, seconds: seconds * WARM }, known))
     for (let round = 0; round < rounds; round += 1) {
       for (const [index, side] of [ours, theirs].entries()) {
-        const before = await used(side, postmaster, load.pid)
+        const before = await used(side)
         const result = await ask(side, { what }, known)
         const more = side === ours ? await settled(result) : 0
-        costs[index]!.push(costOf(before, await used(side, postmaster, load.pid), result.done))
+        costs[index]!.push(costOf(before, await used(side), result.done))
         rates[index]!.push(result.done / (result.seconds + more))
         latencies[index]!.push(result)
       }
@@ -79,13 +76,13 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
       peer: `${Math.round(other)}/s, ${latency(1)}`,
       ratio: own / other,
       target: `≥ ${target}`,
-      cost: { smartcrm: middle(costs[0]), peer: middle(costs[1]) },
+      cost: { smartcrm: medianCost(costs[0]), peer: medianCost(costs[1]) },
       numbers: { rates, turnedAway: latencies[0].reduce((sum, result) => sum + result.turnedAway, 0) },
     }
   }
 
   const visible = async (perSecond?: number): Promise<Row> => {
-    const before = await used(ours, postmaster, load.pid)
+    const before = await used(ours)
     // Enough connections that what is due has not to wait for one.
     const result = await ask(ours, {
       what: 'visible',
@@ -100,7 +97,7 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
       peer: '',
       ratio: null,
       target: perSecond === 500 ? 'p99 < 100 ms' : '',
-      cost: { smartcrm: costOf(before, await used(ours, postmaster, load.pid), done) },
+      cost: { smartcrm: costOf(before, await used(ours), done) },
       numbers: { done, seconds, p50, p99 },
     }
   }
@@ -154,16 +151,6 @@ export async function measureHttp(stack: Stack, system: System, postmaster: numb
   await peer.close()
   await load.close()
   return measured
-}
-
-/** The median of each process. */
-const middle = (costs: readonly Cost[]): Cost =>
-  Object.fromEntries(Object.keys(costs[0]!).map((process) => [process, median(costs.map((cost) => cost[process]!))]))
-
-async function used({ processes }: Side, postmaster: number, load: number): Promise<Record<string, number>> {
-  const all = { ...processes, load }
-  const seconds = await Promise.all(Object.entries(all).map(async ([name, pid]) => [name, await cpuSeconds(pid)] as const))
-  return { ...Object.fromEntries(seconds), postgres: await cpuSeconds(postmaster, true) }
 }
 
 /** The peer's tables: the same rows as in ours, with the same indexes. */

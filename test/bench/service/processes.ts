@@ -161,5 +161,28 @@ async function times(pid: number) {
   return { parent: fields[1], seconds: at(11) + at(12), childrenSeconds: at(13) + at(14) }
 }
 
+/** The same in seconds of several processes by name, and of Postgres as `postgres`, whose first process is given. */
+export async function cpuSecondsOf(processes: Readonly<Record<string, number>>, postmaster: number): Promise<Record<string, number>> {
+  const seconds = await Promise.all(Object.entries(processes).map(async ([name, pid]) => [name, await cpuSeconds(pid)] as const))
+  return { ...Object.fromEntries(seconds), postgres: await cpuSeconds(postmaster, true) }
+}
+
+/** The first process of the Postgres that is in a data folder. */
+export const postmasterIn = async (folder: string): Promise<number> =>
+  Number.parseInt(await readFile(join(folder, 'postgres/cluster/postmaster.pid'), 'utf8'), 10)
+
+/** Until a query has seen that position. @throws Error when none has within so many seconds */
+export async function seen(url: string, position: string, timeoutSeconds: number): Promise<void> {
+  const headers = { authorization: `Bearer ${adminKey}`, 'smartcrm-after': position, prefer: 'wait=5' }
+  for (const end = Date.now() + timeoutSeconds * 1_000; Date.now() < end; ) {
+    const answer = await fetch(`${url}/v1/contacts?limit=1`, { headers }).catch(() => null)
+    await answer?.text()
+    if (answer?.status === 200) return
+    // An answer that says 503 has waited already, unless the service is only starting.
+    if (!answer) await delay(20)
+  }
+  throw new Error(`the tables had not come to ${position} within ${timeoutSeconds} s`)
+}
+
 /** The most memory that a process ever had, in MB of 10⁶ bytes. Linux only; 0 elsewhere. */
 export const peakMegabytes = async (pid: number): Promise<number> => Math.round((((await peakMebibytes(pid)) ?? 0) * 2 ** 20) / 1e6)

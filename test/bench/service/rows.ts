@@ -15,8 +15,8 @@ export type Row = {
   readonly numbers: object
 }
 
-/** Of which processes so much was used between two looks, for each of so many. */
-export const costOf = (before: Cost, after: Cost, count: number): Cost =>
+/** What was used between two looks, which tell seconds by process, for each of so many. */
+export const costOf = (before: Readonly<Record<string, number>>, after: Readonly<Record<string, number>>, count: number): Cost =>
   Object.fromEntries(Object.entries(after).map(([process, seconds]) => [process, Math.round(((seconds - before[process]!) * 1e6) / count)]))
 
 /** The costs of the rows as a table, the dearest process first; and how many a second that leaves room for, were so many cores all that limits them. */
@@ -33,3 +33,7 @@ export function costTable(rows: readonly Row[], cores: number): Record<string, R
 }
 
 export const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!
+
+/** The median of each process. */
+export const medianCost = (costs: readonly Cost[]): Cost =>
+  Object.fromEntries(Object.keys(costs[0]!).map((process) => [process, median(costs.map((cost) => cost[process]!))]))
